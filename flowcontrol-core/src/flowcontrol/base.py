@@ -1,0 +1,193 @@
+"""What the author of an action uses: the base class, the decisions it answers with and the context it gets."""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Protocol
+
+from django.db.models import Model
+
+from .expressions import Expression, Scope, Template
+from .forms import ActionForm
+
+__all__ = [
+    "ActionContext",
+    "ActionForm",
+    "BaseAction",
+    "Decision",
+    "Effect",
+    "EnterBranch",
+    "Fail",
+    "LeaveBranch",
+    "Next",
+    "ReturnToParent",
+    "StopFlow",
+    "Wait",
+    "Wakeup",
+]
+
+#: Name of the branch that a step's own ``steps`` make up.
+STEPS = "steps"
+
+
+class Effect(enum.Enum):
+    """What running an action touches; the engine derives from it when a checkpoint is written.
+
+    ``PURE``: only state and control flow; after a crash repeated with the same result, unseen by anybody.
+    ``DATABASE``: writes through Django's database only; in one transaction with its checkpoint, exactly once.
+    ``EXTERNAL``: touches the world; at least once after a crash, with the same idempotency key each time.
+    """
+
+    PURE = "pure"
+    DATABASE = "database"
+    EXTERNAL = "external"
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """Go on with the next step. ``None`` means the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnterBranch:
+    """Run the steps of a branch, then ask ``after_branch``; an empty branch asks it at once.
+
+    ``variables`` are names that expressions of the steps inside can read (a loop's counter).
+    """
+
+    name: str = STEPS
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnToParent:
+    """End the branch this step is in and ask its parent's ``after_branch``; without a parent the flow stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveBranch:
+    """Go on with the step after the parent, which is not asked again; without a parent the flow stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopFlow:
+    """End the run as *stopped*, with this reason in its record."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Suspend the run until a time (aware), until an event (name of a trigger type), or whichever comes first.
+
+    Afterwards ``after_wait`` is asked or, with ``repeat``, ``run`` once more. A wait shorter than
+    ``FLOWCONTROL["MIN_WAIT_SECONDS"]`` is made that long. ``match_object``: only an event about the run's own
+    object counts. Neither time nor event is an error.
+    """
+
+    until: datetime | None = None
+    event: str | None = None
+    repeat: bool = False
+    match_object: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """End the run as *failed*; state and position are kept, so that it can be restarted from this step."""
+
+    error: str | BaseException
+
+
+Decision = Next | EnterBranch | ReturnToParent | LeaveBranch | StopFlow | Wait | Fail
+
+
+@dataclass(frozen=True, slots=True)
+class Wakeup:
+    """Why a wait ended: ``event`` and its ``payload`` when the event came, neither when the time was up."""
+
+    event: str | None = None
+    payload: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_timeout(self) -> bool:
+        return self.event is None
+
+
+class ActionContext(Protocol):
+    """All an action sees of the run. New members may come; none is removed within an API version."""
+
+    #: The cleaned data of the step's configuration form.
+    config: Mapping[str, Any]
+    #: The run's data. Write values that a state can hold; others are refused, naming the key.
+    state: MutableMapping[str, Any]
+    run_id: int
+    step_id: str
+    #: 1 for the first try of this visit, one more after each crash or error in it.
+    attempt: int
+    #: The same for every try of this visit of this step, and for no other: send it along to the outside world.
+    idempotency_key: str
+    #: Aware; the database's clock.
+    now: datetime
+    log: logging.LoggerAdapter[logging.Logger]
+    #: The step's own memory for as long as it is visited (a loop's counter); values as in a state.
+    locals: MutableMapping[str, Any]
+
+    @property
+    def object(self) -> Model | None:
+        """The model object the run is about, read when first asked for. Raises ``ObjectGone`` when deleted."""
+
+    def evaluate(self, expression: Expression) -> Any:
+        """The value of a compiled expression here and now. Raises ``EvaluationError``."""
+
+    def render(self, template: Template) -> str:
+        """The text of a compiled template here and now. Raises ``EvaluationError``."""
+
+    @property
+    def scope(self) -> Scope:
+        """What expressions of this step can read."""
+
+
+class BaseAction:
+    """The reusable code behind a step. One instance serves all steps and threads: keep nothing on ``self``.
+
+    Any exception that a method raises fails the run at this step, with the traceback kept.
+    """
+
+    #: Full name, ``<plugin>.<action>``; of an action of the project's own app ``<app label>.<action>``.
+    name: ClassVar[str] = ""
+    #: What staff read; the name's last part, spelled out, when empty.
+    label: ClassVar[str] = ""
+    description: ClassVar[str] = ""
+    effect: ClassVar[Effect] = Effect.EXTERNAL
+    #: Names of the branches its steps may have: ``("steps",)`` for ``steps:`` alone, ``("steps", "else")`` …
+    branches: ClassVar[tuple[str, ...]] = ()
+    #: One more whenever stored configurations have to be changed by ``migrate_config``.
+    config_version: ClassVar[int] = 1
+
+    class Config(ActionForm):
+        """No configuration; an action with fields overrides this."""
+
+    def run(self, context: ActionContext) -> Decision | None:
+        """The step is reached. None means ``Next()``."""
+        raise NotImplementedError(f"{type(self).__qualname__} has to define run().")
+
+    def after_branch(self, context: ActionContext, branch: str) -> Decision | None:
+        """A branch that this step entered came to its end."""
+        return Next()
+
+    def after_wait(self, context: ActionContext, wakeup: Wakeup) -> Decision | None:
+        """What this step waited for happened, or its time was up."""
+        return Next()
+
+    def summary(self, config: Mapping[str, Any]) -> str:
+        """The configured step in a few plain words, for people; empty for none. ``config`` is cleaned."""
+        return ""
+
+    @classmethod
+    def migrate_config(cls, config: dict[str, Any], from_version: int) -> dict[str, Any]:
+        """A stored configuration of an earlier ``config_version``, brought to the present one."""
+        return config

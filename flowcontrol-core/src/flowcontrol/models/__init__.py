@@ -1,0 +1,17 @@
+"""Tables and queryset words: facts only. What changes a run lives in ``flowcontrol.engine``."""
+
+from .flow import Flow, FlowVersion, RunLimit
+from .run import FlowRun, HistoryChunk, RunStatus, StepRecord
+from .trigger import Event, Trigger
+
+__all__ = [
+    "Event",
+    "Flow",
+    "FlowRun",
+    "FlowVersion",
+    "HistoryChunk",
+    "RunLimit",
+    "RunStatus",
+    "StepRecord",
+    "Trigger",
+]

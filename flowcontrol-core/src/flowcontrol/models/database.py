@@ -1,0 +1,59 @@
+"""What the supported databases spell differently: the database's clock, and an index over some rows only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.models.expressions import Func
+from django.db.models.sql.compiler import SQLCompiler
+
+__all__ = ["DatabaseNow", "PartialIndex"]
+
+
+class DatabaseNow(Func):
+    """The database's present time, in UTC. Leases are measured by it, so that no worker's clock matters.
+
+    Django's own ``Now`` is the session's local time on MariaDB and MySQL, where Django sets no session time zone.
+    """
+
+    template = "STATEMENT_TIMESTAMP()"
+    output_field = models.DateTimeField()
+
+    def as_mysql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any) -> Any:
+        return self.as_sql(compiler, connection, template="UTC_TIMESTAMP(6)", **extra)
+
+    def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any) -> Any:
+        # Milliseconds are all that SQLite has; as text they sort right beside Django's microseconds.
+        return self.as_sql(
+            compiler, connection, template="STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW')", **extra
+        )
+
+
+class PartialIndex(models.Index):
+    """An index over the rows for which ``only`` holds; over all rows where the database has no partial indexes.
+
+    ``Index(condition=…)`` would be left out altogether on MariaDB and MySQL, and the claim of due runs with it.
+    """
+
+    def __init__(self, *expressions: Any, only: models.Q, **kwargs: Any) -> None:
+        super().__init__(*expressions, **kwargs)
+        self.only = only
+
+    def create_sql(
+        self,
+        model: type[models.Model],
+        schema_editor: BaseDatabaseSchemaEditor,
+        using: str = "",
+        **kwargs: Any,
+    ) -> Any:
+        if not schema_editor.connection.features.supports_partial_indexes:
+            return super().create_sql(model, schema_editor, using=using, **kwargs)
+        index = models.Index(fields=self.fields, name=self.name, condition=self.only)
+        return index.create_sql(model, schema_editor, using=using, **kwargs)
+
+    def deconstruct(self) -> Any:
+        path, arguments, kwargs = super().deconstruct()
+        return path, arguments, {**kwargs, "only": self.only}

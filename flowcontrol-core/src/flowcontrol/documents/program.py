@@ -1,0 +1,64 @@
+"""A compiled flow: a flat tuple of nodes with links between them, ready to be walked. No database, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..base import BaseAction
+from ..expressions import Expression
+from ..registry import MissingAction
+
+__all__ = ["Limits", "Node", "Program"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many runs a flow may have; 0 is no limit. ``when_reached``: ``skip``, ``queue`` or ``restart``."""
+
+    concurrent: int = 0
+    per_object: int = 0
+    concurrent_per_object: int = 0
+    when_reached: str = "skip"
+
+    def __bool__(self) -> bool:
+        return bool(self.concurrent or self.per_object or self.concurrent_per_object)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A step, compiled. Links are indexes into ``Program.nodes``; disabled steps are passed over by the links."""
+
+    index: int
+    #: The step's id, unique in the flow and kept for good.
+    id: str
+    #: For people: the step's name or its action's label.
+    name: str
+    action_name: str
+    #: A ``MissingAction`` when no loaded plugin provides it, or its stored configuration is newer than the plugin.
+    action: BaseAction | MissingAction
+    #: Cleaned data of the action's form; the stored JSON when the action is missing.
+    config: Mapping[str, Any]
+    parent: int | None
+    #: Branch of the parent that this step is in; "" at the top.
+    branch: str
+    next: int | None
+    #: First enabled step of each branch the action declares; None for an empty one.
+    branches: Mapping[str, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What ``documents.compile`` makes of a document, once per version and process."""
+
+    slug: str
+    nodes: tuple[Node, ...]
+    #: First step to run; None for a flow without (enabled) steps.
+    first: int | None
+    by_id: Mapping[str, int]
+    #: "app.model" the run is about, or "".
+    object_model: str
+    #: While this is not true, a run is discarded.
+    condition: Expression | None
+    limits: Limits

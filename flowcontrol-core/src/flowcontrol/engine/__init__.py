@@ -1,0 +1,21 @@
+"""The engine: the only writer of runs. These names are its public face; the modules below are ours to change."""
+
+from .due import Summary, continue_flowruns, execute_run
+from .operations import Changed, cancel_runs, pause_runs, restart_run, resume_runs
+from .starting import Refused, Started, start_flow
+from .triggers import fire_trigger
+
+__all__ = [
+    "Changed",
+    "Refused",
+    "Started",
+    "Summary",
+    "cancel_runs",
+    "continue_flowruns",
+    "execute_run",
+    "fire_trigger",
+    "pause_runs",
+    "restart_run",
+    "resume_runs",
+    "start_flow",
+]

@@ -1,0 +1,64 @@
+"""Telling others, after commit, what happened to runs: the scheduler, plugins' hooks and Django's signals."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+
+from django.db import transaction
+from django.dispatch import Signal
+
+from .. import plugins, signals
+from ..models import FlowRun
+from ..schedulers import get_scheduler
+from ..signals import RunInfo
+from .claims import database
+
+__all__ = ["finished", "ready", "started"]
+
+logger = logging.getLogger("flowcontrol.engine")
+
+
+def ready(run_ids: Sequence[int]) -> None:
+    """Runs became due: tell the scheduler once the transaction is committed."""
+    if run_ids:
+        transaction.on_commit(partial(_ready, list(run_ids)), using=database(), robust=True)
+
+
+def started(run: FlowRun, flow: str) -> None:
+    """A run takes its first step."""
+    logger.info("run started run=%s flow=%s", run.pk, flow)
+    _tell("flowcontrol_run_started", signals.run_started, run, flow, "running", "")
+
+
+def finished(run: FlowRun, flow: str, status: str, reason: str) -> None:
+    """A run ended."""
+    level = logging.ERROR if status == "failed" else logging.INFO
+    logger.log(level, "run ended run=%s flow=%s status=%s reason=%s", run.pk, flow, status, reason)
+    _tell("flowcontrol_run_finished", signals.run_finished, run, flow, status, reason)
+
+
+def _tell(hook: str, signal: Signal, run: FlowRun, flow: str, status: str, reason: str) -> None:
+    info = RunInfo(
+        id=run.pk,
+        flow=flow,
+        status=status,
+        object_model=run.object_model,
+        object_pk=run.object_id,
+        reason=reason,
+    )
+    transaction.on_commit(partial(_send, hook, signal, info), using=database(), robust=True)
+
+
+def _send(hook: str, signal: Signal, info: RunInfo) -> None:
+    plugins.notify(hook, run=info)
+    for receiver, answer in signal.send_robust(sender=RunInfo, run=info):
+        if isinstance(answer, Exception):
+            logger.error(
+                "receiver failed signal=%s receiver=%r run=%s", hook, receiver, info.id, exc_info=answer
+            )
+
+
+def _ready(run_ids: list[int]) -> None:
+    get_scheduler().runs_ready(run_ids)

@@ -1,0 +1,48 @@
+"""The time by which runs are claimed, leased and woken: the database's, or a made-up one."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+
+from django.db.models import DateTimeField, Value
+from django.db.models.expressions import Combinable, Expression
+
+from ..models.database import DatabaseNow
+
+__all__ = ["Clock", "VirtualClock"]
+
+
+class Clock:
+    """The database's clock: the same for all workers, whatever their own say."""
+
+    def now(self) -> Expression:
+        """The present time as a value for a query."""
+        return DatabaseNow()
+
+    def after(self, delay: timedelta) -> Combinable:
+        """The time so much later than now as a value for a query."""
+        return DatabaseNow() + delay
+
+    def since(self, claimed_at: datetime, started: float) -> datetime:
+        """The present time in Python: what the database said at the claim, plus what passed since.
+
+        ``started`` is ``time.monotonic()`` of the claim.
+        """
+        return claimed_at + timedelta(seconds=time.monotonic() - started)
+
+
+class VirtualClock(Clock):
+    """A clock that stands at a given time: for tests, simulations and looking ahead."""
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+
+    def now(self) -> Value:
+        return Value(self._now, output_field=DateTimeField())
+
+    def after(self, delay: timedelta) -> Value:
+        return Value(self._now + delay, output_field=DateTimeField())
+
+    def since(self, claimed_at: datetime, started: float) -> datetime:
+        return self._now

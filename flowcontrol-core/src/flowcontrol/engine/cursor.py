@@ -1,0 +1,217 @@
+"""Where a run stands and where a decision leads: pure, without database or clock.
+
+A position is a stack of frames, one for each step from the top of the tree to the current one, and the question
+that is asked next: ``run`` the step, a ``branch`` of it ended, or its ``wait`` is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from .. import state
+from ..base import Decision, EnterBranch, Fail, LeaveBranch, Next, ReturnToParent, StopFlow, Wait
+from ..documents.program import Program
+from ..exceptions import FlowcontrolError, InvalidDecision
+
+__all__ = [
+    "BRANCH",
+    "RUN",
+    "WAIT",
+    "Ending",
+    "Frame",
+    "Position",
+    "PositionGone",
+    "advance",
+    "again",
+    "begin",
+    "dump",
+    "load",
+    "place",
+]
+
+RUN = "run"
+BRANCH = "branch"
+WAIT = "wait"
+
+COMPLETED = "completed"
+STOPPED = "stopped"
+FAILED = "failed"
+
+#: Why a run ends that returns or leaves where there is no parent.
+NO_PARENT = "Returned from the top of the flow."
+
+
+class PositionGone(FlowcontrolError):
+    """A stored position names a step that the version does not have."""
+
+
+class Frame(NamedTuple):
+    """A step being visited: ``branch`` it entered last, how often it entered one, and its own memory."""
+
+    node: int
+    #: Rounds of the branches around it: "each:2/check:1".
+    path: str = ""
+    branch: str = ""
+    entries: int = 0
+    locals: Mapping[str, Any] = {}
+    #: What steps inside this frame's parents' branches can read; a branch's own variables are merged in.
+    variables: Mapping[str, Any] = {}
+
+
+class Position(NamedTuple):
+    frames: tuple[Frame, ...]
+    phase: str = RUN
+    #: Which branch ended, in phase ``branch``.
+    branch: str = ""
+
+    @property
+    def node(self) -> int:
+        return self.frames[-1].node
+
+
+class Ending(NamedTuple):
+    """The run ends as ``completed``, ``stopped`` or ``failed``."""
+
+    status: str
+    reason: str = ""
+
+
+def begin(program: Program) -> Position | Ending:
+    """The position of a run that has not started."""
+    return Ending(COMPLETED) if program.first is None else Position((Frame(program.first),))
+
+
+def advance(program: Program, position: Position, decision: Decision) -> Position | Ending:
+    """Where ``decision``, the answer to the question of ``position``, leads.
+
+    Raises ``InvalidDecision`` for what is no decision, and for a branch that the action does not declare.
+    """
+    follow = _FOLLOW.get(type(decision))
+    if follow is None:
+        node = program.nodes[position.node]
+        raise InvalidDecision(
+            f'The action "{node.action_name}" answered {decision!r}, which is no decision. '
+            "Return one of Next, EnterBranch, ReturnToParent, LeaveBranch, StopFlow, Wait, Fail, or None."
+        )
+    return follow(program, position, decision)
+
+
+def _next(program: Program, position: Position, decision: Any) -> Position | Ending:
+    *parents, frame = position.frames
+    sibling = program.nodes[frame.node].next
+    if sibling is not None:
+        return Position((*parents, Frame(sibling, frame.path, "", 0, {}, frame.variables)))
+    if parents:
+        return Position(tuple(parents), BRANCH, parents[-1].branch)
+    return Ending(COMPLETED)
+
+
+def _enter(program: Program, position: Position, decision: EnterBranch) -> Position | Ending:
+    *parents, frame = position.frames
+    node = program.nodes[frame.node]
+    if decision.name not in node.branches:
+        raise InvalidDecision(
+            f'The action "{node.action_name}" entered the branch "{decision.name}", which it does not declare. '
+            f"It declares: {', '.join(node.branches) or 'none'}."
+        )
+    entered = frame._replace(branch=decision.name, entries=frame.entries + 1)
+    first = node.branches[decision.name]
+    if first is None:
+        return Position((*parents, entered), BRANCH, decision.name)
+    round_ = f"{node.id}:{entered.entries}"
+    path = f"{frame.path}/{round_}" if frame.path else round_
+    variables = {**frame.variables, **decision.variables} if decision.variables else frame.variables
+    return Position((*parents, entered, Frame(first, path, "", 0, {}, variables)))
+
+
+def _return(program: Program, position: Position, decision: Any) -> Position | Ending:
+    parents = position.frames[:-1]
+    return Position(parents, BRANCH, parents[-1].branch) if parents else Ending(STOPPED, NO_PARENT)
+
+
+def _leave(program: Program, position: Position, decision: Any) -> Position | Ending:
+    parents = position.frames[:-1]
+    return _next(program, Position(parents), decision) if parents else Ending(STOPPED, NO_PARENT)
+
+
+def _stop(program: Program, position: Position, decision: StopFlow) -> Position | Ending:
+    return Ending(STOPPED, decision.reason)
+
+
+def _fail(program: Program, position: Position, decision: Fail) -> Position | Ending:
+    return Ending(FAILED, str(decision.error))
+
+
+def _wait(program: Program, position: Position, decision: Wait) -> Position | Ending:
+    if decision.until is None and decision.event is None:
+        raise InvalidDecision("A Wait needs a time (until=) or an event (event=), or it would never end.")
+    return Position(position.frames, RUN if decision.repeat else WAIT)
+
+
+_FOLLOW: dict[type, Callable[[Program, Position, Any], Position | Ending]] = {
+    Next: _next,
+    EnterBranch: _enter,
+    ReturnToParent: _return,
+    LeaveBranch: _leave,
+    StopFlow: _stop,
+    Fail: _fail,
+    Wait: _wait,
+}
+
+
+def place(program: Program, step: str) -> Position:
+    """The position at a step, as if all its parents had just entered the branch it is in for the first time.
+
+    Raises ``PositionGone`` when the flow has no such step.
+    """
+    index = program.by_id.get(step)
+    if index is None:
+        raise PositionGone(
+            f'The flow "{program.slug}" has no step "{step}". Its steps are: {", ".join(program.by_id)}.'
+        )
+    chain: list[int] = []
+    at: int | None = index
+    while at is not None:
+        chain.append(at)
+        at = program.nodes[at].parent
+    frames: list[Frame] = []
+    path = ""
+    for child, current in zip([*chain[-2::-1], None], reversed(chain), strict=True):
+        if child is None:
+            frames.append(Frame(current, path))
+        else:
+            frames.append(Frame(current, path, program.nodes[child].branch, 1))
+            path = f"{path}/{program.nodes[current].id}:1" if path else f"{program.nodes[current].id}:1"
+    return Position(tuple(frames))
+
+
+def again(position: Position) -> Position:
+    """The position at the same step, which is to be run as if it were just reached."""
+    *parents, frame = position.frames
+    return Position((*parents, Frame(frame.node, frame.path, "", 0, {}, frame.variables)))
+
+
+def dump(program: Program, position: Position) -> str:
+    """The position as text, by step ids. Raises ``StateError`` for locals that cannot be stored."""
+    frames = [
+        [program.nodes[f.node].id, f.path, f.branch, f.entries, dict(f.locals), dict(f.variables)]
+        for f in position.frames
+    ]
+    return state.encode({"frames": frames, "phase": position.phase, "branch": position.branch})
+
+
+def load(program: Program, text: str) -> Position | Ending:
+    """The stored position; the beginning for empty text. Raises ``PositionGone``."""
+    if not text:
+        return begin(program)
+    stored = state.decode(text)
+    frames = []
+    for step, path, branch, entries, locals_, variables in stored["frames"]:
+        index = program.by_id.get(step)
+        if index is None:
+            raise PositionGone(
+                f'The run stands at step "{step}", which this version of "{program.slug}" does not have.'
+            )
+        frames.append(Frame(index, path, branch, entries, locals_, variables))
+    return Position(tuple(frames), stored["phase"], stored["branch"])

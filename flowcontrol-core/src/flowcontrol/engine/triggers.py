@@ -1,0 +1,181 @@
+"""Firing triggers: rows are inserted in the caller's transaction, and nothing is ever raised to the caller."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from django.db import connections, transaction
+from django.db.models import Model
+from django.utils import timezone
+
+from .. import registry
+from .. import state as states
+from ..exceptions import FlowcontrolError, FlowNotStartable
+from ..expressions import Scope, compile_expression
+from ..models import Event, FlowRun, RunStatus, Trigger
+from ..models.database import DatabaseNow
+from ..models.run import object_reference
+from ..state import State
+from . import announce, operations, programs, transitions
+from .claims import database
+from .clock import Clock
+from .current import current_run
+from .starting import adopt, check_object, new_run, settle
+
+__all__ = ["fire_trigger"]
+
+logger = logging.getLogger("flowcontrol.engine")
+
+
+def fire_trigger(name: str, obj: Model | None = None, state: Mapping[str, Any] | None = None) -> None:
+    """Something happened to ``obj``: start the flows that listen for it, wake the runs that wait for it.
+
+    ``state`` becomes the first data of the new runs, and the payload for those that wait. The rows are written in
+    a savepoint of the caller's transaction, if there is one, and executed after its commit: a rollback undoes all.
+    Flows with limits are admitted by the worker, so that no caller waits for another one's lock.
+
+    Raises nothing: what cannot be done is logged, and recorded on the ``Event`` with the reason.
+    """
+    alias = database()
+    if connections[alias].in_atomic_block and connections[alias].needs_rollback:
+        logger.error(
+            "trigger ignored name=%s: the caller's transaction is broken and will be rolled back", name
+        )
+        return
+    if registry.triggers.get(name) is None:
+        logger.warning("trigger type not registered name=%s", name)
+    try:
+        with transaction.atomic(using=alias):
+            _fire(name, obj, state or {})
+    except Exception as error:
+        logger.exception("trigger failed name=%s", name)
+        _record_failure(name, obj, error)
+
+
+@dataclass
+class _Firing:
+    """One event while it is handled."""
+
+    name: str
+    obj: Model | None
+    state: Mapping[str, Any]
+    payload_json: str
+    outcome: list[dict[str, Any]] = field(default_factory=list)
+    runs: list[FlowRun] = field(default_factory=list)
+    restarted: list[int] = field(default_factory=list)
+
+
+def _fire(name: str, obj: Model | None, payload: Mapping[str, Any]) -> None:
+    firing = _Firing(name, obj, payload, states.encode(payload))
+    for trigger in Trigger.objects.using(database()).listening(name, timezone.now()):
+        result = {"flow": trigger.flow.slug, "trigger": trigger.pk}
+        firing.outcome.append(result)
+        try:
+            result.update(_set_off(trigger, firing))
+        except (FlowcontrolError, ValueError) as error:
+            logger.error("trigger error name=%s flow=%s: %s", name, trigger.flow.slug, error)
+            result.update(result="error", detail=f"{type(error).__name__}: {error}")
+    _insert(firing)
+    woken = _wake(name, obj)
+    model, key = object_reference(obj)
+    Event.objects.using(database()).create(
+        name=name,
+        object_model=model,
+        object_id=key,
+        payload_json=firing.payload_json,
+        outcome=firing.outcome,
+        created_at=DatabaseNow(),
+    )
+    announce.ready([*(run.pk for run in firing.runs), *firing.restarted, *woken])
+    # A run that began to wait while this transaction was open did not see the event, nor did we see that run.
+    transaction.on_commit(partial(_wake_late, name, obj), using=database(), robust=True)
+
+
+def _set_off(trigger: Trigger, firing: _Firing) -> dict[str, Any]:
+    """What this trigger does about the event: plans runs and restarts, and tells the result."""
+    assert trigger.flow.published is not None
+    model, key = check_object(trigger.flow, firing.obj)
+    if trigger.condition:
+        scope = Scope(State(dict(firing.state)).read, {}, {}, timezone.now(), lambda: firing.obj)
+        if not compile_expression(trigger.condition).evaluate(scope):
+            return {"result": "refused", "reason": "condition", "detail": f"Not true: {trigger.condition}"}
+    if trigger.does == Trigger.Does.RESTART:
+        return _restart(trigger, firing)
+    program = programs.for_version(trigger.flow.published)
+    run = new_run(trigger.flow, model, key, firing.payload_json, Clock())
+    run.trigger_id = trigger.pk
+    if not program.limits:
+        run.admitted_at = run.created_at
+    firing.runs.append(run)
+    return {"result": "started"}
+
+
+def _restart(trigger: Trigger, firing: _Firing) -> dict[str, Any]:
+    live = FlowRun.objects.using(database()).filter(flow_id=trigger.flow_id).admitted().about(firing.obj)
+    ids = list(live.order_by("id").values_list("pk", flat=True))
+    if not ids:
+        return {
+            "result": "refused",
+            "reason": "no live run",
+            "detail": "There is no live run about the object.",
+        }
+    for run_id in ids:
+        operations.restart_run(run_id, trigger.step or None, firing.state or None)
+    firing.restarted.extend(ids)
+    return {"result": "restarted", "runs": ids}
+
+
+def _insert(firing: _Firing) -> None:
+    parent = current_run.get()
+    if firing.runs and parent is not None:
+        try:
+            adopt(firing.runs, parent)
+        except FlowNotStartable as error:
+            _refuse_all(firing, str(error))
+    FlowRun.objects.using(database()).bulk_create(firing.runs)
+    for run in firing.runs:
+        settle(run)
+    started = iter(firing.runs)
+    for result in firing.outcome:
+        if result["result"] == "started":
+            result["run"] = next(started).pk
+
+
+def _refuse_all(firing: _Firing, detail: str) -> None:
+    for result in firing.outcome:
+        if result["result"] == "started":
+            result.update(result="refused", reason="bound", detail=detail)
+    firing.runs.clear()
+
+
+def _wake(name: str, obj: Model | None) -> Sequence[int]:
+    waiting = FlowRun.objects.using(database()).filter(status=RunStatus.WAITING).awaiting(name, obj)
+    ids = list(waiting.values_list("pk", flat=True))
+    if ids:
+        waiting.filter(pk__in=ids).update(**transitions.woken(Clock()))
+    return ids
+
+
+def _wake_late(name: str, obj: Model | None) -> None:
+    announce.ready(_wake(name, obj))
+
+
+def _record_failure(name: str, obj: Model | None, error: Exception) -> None:
+    """Nothing of the event was kept but this: that it failed, and why."""
+    try:
+        with transaction.atomic(using=database()):
+            model, key = object_reference(obj)
+            Event.objects.using(database()).create(
+                name=name,
+                object_model=model,
+                object_id=key,
+                created_at=DatabaseNow(),
+                outcome=[{"result": "error", "detail": f"{type(error).__name__}: {error}"}],
+            )
+    except Exception:
+        # The caller must not suffer even when there is nowhere to write.
+        logger.exception("trigger failure not recorded name=%s", name)

@@ -54,9 +54,11 @@ __all__ = [
     "register_action",
     "register_trigger",
     "register_trigger_as_signal_handler",
+    "require_action_class",
     "schedulers",
     "set_fire",
     "triggers",
+    "undone_on_error",
 ]
 
 logger = logging.getLogger(__name__)
@@ -369,7 +371,7 @@ class ActionRegistry(Registry[ActionSpec]):
 
 def _instance(spec: ActionSpec) -> BaseAction:
     found = import_path(spec.path) if isinstance(spec.path, str) else spec.path
-    _require_action_class(found, spec.path_text)
+    require_action_class(found, spec.path_text)
     action_class: type[BaseAction] = found
     if not action_class.name:
         action_class.name = spec.name
@@ -381,7 +383,8 @@ def _instance(spec: ActionSpec) -> BaseAction:
     return action_class()
 
 
-def _require_action_class(found: object, where: str) -> None:
+def require_action_class(found: object, where: str) -> None:
+    """Raises ``RegistrationError`` unless ``found`` is a class that inherits ``BaseAction``."""
     # Whoever defines an action has imported the base class already, so this costs a look-up.
     base: type = import_path(_BASE_ACTION)
     if not (isinstance(found, type) and issubclass(found, base)):
@@ -469,6 +472,20 @@ def preserved() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def undone_on_error() -> Iterator[None]:
+    """What is registered inside goes away again when the block raises: half of a module's actions is none."""
+    registries: tuple[Registry[Any], ...] = (actions, triggers, schedulers)
+    kept = [registry._copies() for registry in registries]
+    try:
+        yield
+    except BaseException:
+        for registry, copies in zip(registries, kept, strict=True):
+            with registry._lock:
+                registry._restore(copies)
+        raise
+
+
 Action = TypeVar("Action", bound="type[BaseAction]")
 
 
@@ -479,7 +496,7 @@ def register_action(action_class: Action) -> Action:
     Raises ``RegistrationError`` for a name of the wrong form, or one that is taken by another class.
     """
     where = getattr(action_class, "__qualname__", repr(action_class))
-    _require_action_class(action_class, where)
+    require_action_class(action_class, where)
     name = action_class.name
     actions.register(ActionSpec(name, action_class), provider=_path_of(action_class))
     return action_class

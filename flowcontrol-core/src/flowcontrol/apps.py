@@ -1,0 +1,31 @@
+"""The Django app: loads the plugins, lets apps register their actions, and ties triggers to the engine."""
+
+from __future__ import annotations
+
+import sys
+
+from django.apps import AppConfig
+from django.core.checks import register
+from django.utils.translation import gettext_lazy as _
+
+from . import checks, registry
+from .plugins.loader import discover_flow_actions, enforce, load_plugins, policy_in_force
+
+__all__ = ["FlowcontrolConfig"]
+
+
+class FlowcontrolConfig(AppConfig):
+    name = "flowcontrol"
+    verbose_name = _("Flow control")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Raises ``PluginError`` where the policy says so, and then last: commands that report get all of it."""
+        # As a path: the engine imports models, which are not there yet when Django imports this module, and most
+        # processes never fire a trigger before their first request.
+        registry.set_fire("flowcontrol.engine:fire_trigger")
+        for check in checks.CHECKS:
+            register(check, checks.TAG)
+        register(checks.check_deployment, checks.TAG, deploy=True)
+        load_plugins()
+        enforce(discover_flow_actions(), policy_in_force(sys.argv))

@@ -1,0 +1,126 @@
+"""Which plugins are installed: the one scan of distributions' metadata. Text only, nothing of them is imported."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+import importlib_metadata
+
+__all__ = ["APPS_GROUP", "GROUP", "Installed", "canonical", "forget_scan", "installed_plugins", "scan"]
+
+logger = logging.getLogger(__name__)
+
+#: Hook modules.
+GROUP = "flowcontrol"
+#: AppConfigs of packs that have models, templates or commands.
+APPS_GROUP = "flowcontrol.apps"
+
+_lock = threading.Lock()
+_scanned: tuple[Installed, ...] | None = None
+
+
+@dataclass(frozen=True, order=True)
+class Installed:
+    """A plugin as its distribution announces it: the entry points' name, and what they point to."""
+
+    name: str
+    distribution: str = ""
+    version: str = ""
+    #: ``package.plugin``, the hook module; empty for a pack that has nothing but an app.
+    module: str = ""
+    #: ``package.apps.PackConfig``; empty for most.
+    app: str = ""
+    #: Folder of an editable install; empty for a wheel.
+    editable: str = ""
+
+    @property
+    def source(self) -> str:
+        """For people: where the code comes from."""
+        return f"editable {self.editable}" if self.editable else "wheel" if self.distribution else "project"
+
+    def __str__(self) -> str:
+        if not self.distribution:
+            return f'plugin "{self.name}"'
+        return f'plugin "{self.name}" ({self.distribution} {self.version})'.replace(" )", ")")
+
+
+def canonical(name: str) -> str:
+    """The spelling under which names compare: ``Acme-Mail``, ``acme.mail`` and ``acme_mail`` are one."""
+    return re.sub(r"[-_.]+", "_", name.strip()).lower()
+
+
+def installed_plugins() -> tuple[Installed, ...]:
+    """What is installed, by name; scanned once per process."""
+    global _scanned
+    with _lock:
+        if _scanned is None:
+            _scanned = tuple(scan())
+        return _scanned
+
+
+def forget_scan() -> None:
+    """Scan anew next time. For tests that install something."""
+    global _scanned
+    with _lock:
+        _scanned = None
+
+
+def scan(path: list[str] | None = None) -> list[Installed]:
+    """Plugins of all distributions on ``path`` (``sys.path``), sorted, each once."""
+    found: set[Installed] = set()
+    seen: set[str] = set()
+    distributions: Iterable[importlib_metadata.Distribution] = (
+        importlib_metadata.distributions() if path is None else importlib_metadata.distributions(path=path)
+    )
+    for distribution in distributions:
+        try:
+            text = distribution.read_text("entry_points.txt") or ""
+            # Nearly all distributions end here: one small file read and nothing parsed.
+            if "flowcontrol" not in text:
+                continue
+            name = str(distribution.metadata["Name"] or "")
+            # The first on the path is the one that Python imports; an older copy behind it is not there.
+            if canonical(name) in seen:
+                continue
+            seen.add(canonical(name))
+            found.update(_plugins_of(distribution, name))
+        except Exception:
+            # Damaged metadata of one distribution must not hide the others.
+            logger.exception("metadata cannot be read distribution=%r", distribution)
+    return sorted(found)
+
+
+def _plugins_of(distribution: importlib_metadata.Distribution, name: str) -> list[Installed]:
+    modules = {entry.name: entry.value for entry in distribution.entry_points if entry.group == GROUP}
+    apps = {entry.name: entry.value for entry in distribution.entry_points if entry.group == APPS_GROUP}
+    if not modules and not apps:
+        return []
+    version = str(distribution.metadata["Version"] or "")
+    editable = _editable(distribution)
+    return [
+        Installed(
+            plugin,
+            distribution=name,
+            version=version,
+            module=modules.get(plugin, "").strip(),
+            app=apps.get(plugin, "").strip().replace(":", "."),
+            editable=editable,
+        )
+        for plugin in sorted({*modules, *apps})
+    ]
+
+
+def _editable(distribution: importlib_metadata.Distribution) -> str:
+    text = distribution.read_text("direct_url.json")
+    if not text:
+        return ""
+    origin = json.loads(text)
+    if not origin.get("dir_info", {}).get("editable"):
+        return ""
+    return unquote(urlsplit(origin.get("url", "")).path)

@@ -18,7 +18,11 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.samp
      "a\\b'", "x:", "x: ", "!tag", "&a", "*a", "|", ">", "%", "@", "`", "\ufeff", "\u2028", "x\u2028y\nz", "é", "…", "---", "...", "a\n---\nb", "a\n# b"]
 )  # fmt: skip
 values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | texts,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
     max_leaves=12,
 )
@@ -48,7 +52,11 @@ def test_any_other_yaml_reader_reads_the_same_but_for_the_key_on(document: dict)
             return {key: floats(item) for key, item in value.items()}
         if isinstance(value, list):
             return [floats(item) for item in value]
-        return str(float(value)) if isinstance(value, float) or (isinstance(value, str) and _is_float(value)) else value
+        return (
+            str(float(value))
+            if isinstance(value, float) or (isinstance(value, str) and _is_float(value))
+            else value
+        )
 
     def _is_float(value):
         try:
@@ -69,7 +77,9 @@ def test_any_input_is_documents_or_a_document_error(text: str | bytes) -> None:
 
 
 def test_words_that_other_readers_take_for_something_else_stay_text() -> None:
-    [document] = parse_yaml("on: off\nyes: no\ntime: 12:00\nday: 2026-01-31\nzip: 00501\nyear: 2026\nratio: 1e3\n1: x")
+    [document] = parse_yaml(
+        "on: off\nyes: no\ntime: 12:00\nday: 2026-01-31\nzip: 00501\nyear: 2026\nratio: 1e3\n1: x"
+    )
     assert document == {
         "on": "off", "yes": "no", "time": "12:00", "day": "2026-01-31", "zip": "00501", "year": 2026, "ratio": 1000.0, "1": "x",
     }  # fmt: skip

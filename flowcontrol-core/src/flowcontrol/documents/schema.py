@@ -72,7 +72,12 @@ DOCUMENT: tuple[Key, ...] = (
     Key("active", "Whether the flow starts new runs: true or false.", {"type": "boolean"}, default=True),
     Key("limits", "How many runs there may be: a mapping.", {"type": "object"}, default={}),
     Key("triggers", "What starts runs: a list of mappings.", {"type": "array"}, default=[]),
-    Key("steps", "The steps of the flow: a list of mappings, each with an action.", {"type": "array"}, is_required=True),
+    Key(
+        "steps",
+        "The steps of the flow: a list of mappings, each with an action.",
+        {"type": "array"},
+        is_required=True,
+    ),
 )
 
 LIMITS: tuple[Key, ...] = (
@@ -88,7 +93,12 @@ LIMITS: tuple[Key, ...] = (
 )
 
 TRIGGER: tuple[Key, ...] = (
-    Key("on", "Name of a trigger type.", {"type": "string", "minLength": 1, "maxLength": 200}, is_required=True),
+    Key(
+        "on",
+        "Name of a trigger type.",
+        {"type": "string", "minLength": 1, "maxLength": 200},
+        is_required=True,
+    ),
     Key("condition", "Expression; nothing happens unless it is true."),
     Key("active", "Whether the trigger is switched on: true or false.", {"type": "boolean"}, default=True),
     Key(
@@ -96,7 +106,12 @@ TRIGGER: tuple[Key, ...] = (
         "Events before this time are ignored; with its time zone, such as 2026-01-31T09:00:00Z.",
         default=None,
     ),
-    Key("does", "start a run, or restart the live ones of the object.", {"enum": ["start", "restart"]}, default="start"),
+    Key(
+        "does",
+        "start a run, or restart the live ones of the object.",
+        {"enum": ["start", "restart"]},
+        default="start",
+    ),
     Key(
         "step",
         "Id of the step at which to restart.",
@@ -129,5 +144,10 @@ STEP: tuple[Key, ...] = (
         default=1,
     ),
     Key("steps", "The steps inside this one: a list of mappings.", {"type": "array"}, default=[]),
-    Key("branches", "Further steps inside: a mapping from names of branches to lists.", {"type": "object"}, default={}),
+    Key(
+        "branches",
+        "Further steps inside: a mapping from names of branches to lists.",
+        {"type": "object"},
+        default={},
+    ),
 )

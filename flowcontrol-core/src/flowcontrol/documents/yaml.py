@@ -62,7 +62,9 @@ def _decode(text: str | bytes) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise _error(None, f"Character {error.start} of the text is half of a surrogate pair; remove it.") from error
+        raise _error(
+            None, f"Character {error.start} of the text is half of a surrogate pair; remove it."
+        ) from error
     return text
 
 
@@ -122,7 +124,9 @@ class _Reader:
             self.place(event, self.alias(event))
             return
         if event.tag not in (None, "!", _STRING_TAG):
-            raise _error(event.start_mark, f"Tags such as {shorten(event.tag)} are not read; write plain values.")
+            raise _error(
+                event.start_mark, f"Tags such as {shorten(event.tag)} are not read; write plain values."
+            )
         if isinstance(event, yaml.ScalarEvent):
             self.scalar(event)
         else:
@@ -150,7 +154,9 @@ class _Reader:
     def alias(self, event: Any) -> Any:
         if event.anchor not in self.anchors:
             # An alias inside of what it stands for lands here too: nothing contains itself.
-            raise _error(event.start_mark, f"The alias *{event.anchor} stands for nothing that is complete before it.")
+            raise _error(
+                event.start_mark, f"The alias *{event.anchor} stands for nothing that is complete before it."
+            )
         value, size, depth = self.anchors[event.anchor]
         self.limit(event, depth)
         self.deepen(depth)
@@ -163,7 +169,9 @@ class _Reader:
 
     def limit(self, event: Any, depth: int) -> None:
         if len(self.stack) + depth > MAX_NESTING:
-            raise _error(event.start_mark, f"This is nested more than {MAX_NESTING} deep; make the flow flatter.")
+            raise _error(
+                event.start_mark, f"This is nested more than {MAX_NESTING} deep; make the flow flatter."
+            )
 
     @property
     def wants_key(self) -> bool:
@@ -172,7 +180,9 @@ class _Reader:
     def count(self, event: Any, more: int) -> None:
         self.values += more
         if self.values > MAX_VALUES:
-            raise _error(event.start_mark, f"The file has more than {MAX_VALUES:,} values; split it, or repeat less.")
+            raise _error(
+                event.start_mark, f"The file has more than {MAX_VALUES:,} values; split it, or repeat less."
+            )
 
     def place(self, event: Any, value: Any) -> None:
         self.count(event, 1)
@@ -215,7 +225,9 @@ def _resolve(event: Any) -> Any:
 #: What needs no quotes anywhere in a block: nothing that YAML (1.1 or 1.2) could take for something else.
 _BARE = re.compile(r"[^\W\d_](?:[\w ./()+*=<>|%@&^$;~!?\-]|:(?=\S)|,)*", re.UNICODE)
 _WORDS_OF_ANY_YAML = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
-_LITERAL = re.compile(r"(?!\s)[^\x00-\x09\x0b-\x1f\x7f-\xa0\ud800-\udfff\u2028\u2029\ufeff\ufffe\uffff]*\S\n?")
+_LITERAL = re.compile(
+    r"(?!\s)[^\x00-\x09\x0b-\x1f\x7f-\xa0\ud800-\udfff\u2028\u2029\ufeff\ufffe\uffff]*\S\n?"
+)
 
 
 def to_yaml(document: Mapping[str, Any] | list[Any]) -> str:
@@ -280,7 +292,12 @@ def _inline(value: Any) -> str:
 
 
 def _text(text: str) -> str:
-    if _BARE.fullmatch(text) and text.lower() not in _WORDS_OF_ANY_YAML and text == text.strip() and " #" not in text:
+    if (
+        _BARE.fullmatch(text)
+        and text.lower() not in _WORDS_OF_ANY_YAML
+        and text == text.strip()
+        and " #" not in text
+    ):
         return text
     if text.isprintable() and ("'" not in text or ('"' in text or "\\" in text)):
         return "'" + text.replace("'", "''") + "'"

@@ -17,9 +17,9 @@ __all__ = ["Shift", "due_time", "first_moment", "moment_of"]
 class Shift:
     """How far a delay reaches, applied in the order of the fields.
 
-    ``months`` are counted on the calendar: the day is kept, or the month's last day taken when there is none
-    such. ``seconds`` are elapsed time. ``weekday`` (0 is Monday) and ``time`` then go on to the next moment at
-    or after what was reached; a weekday without a time keeps the time of day.
+    ``months`` are counted on the calendar: the day is kept, or the month's last day taken when it has none
+    such. ``seconds`` are elapsed time. ``weekday`` (0 is Monday) and ``time`` then go on to the next moment
+    at or after what was reached; a weekday without a time keeps the time of day.
     """
 
     months: int = 0
@@ -29,7 +29,7 @@ class Shift:
 
 
 def due_time(base: datetime, shift: Shift, zone: tzinfo, *, after_base: bool = False) -> datetime:
-    """The moment, in UTC, that ``shift`` leads to from ``base`` (aware) by the clocks and calendar of ``zone``.
+    """The moment, in UTC, that ``shift`` leads to from ``base`` (aware) by clocks and calendar of ``zone``.
 
     With ``after_base`` a weekday and time that ``base`` itself meets does not count: who waits from now until
     Monday, on a Monday, means the next one. A time that the clocks skip becomes the first moment after the
@@ -58,7 +58,7 @@ def due_time(base: datetime, shift: Shift, zone: tzinfo, *, after_base: bool = F
 
 
 def first_moment(wall: datetime, zone: tzinfo) -> datetime:
-    """The first moment, in UTC, at which the clocks of ``zone`` show ``wall`` (naive) or, skipping it, more."""
+    """The first moment, in UTC, at which clocks in ``zone`` show ``wall`` (naive) or, skipping it, more."""
     first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     if first <= second:
         return first
@@ -85,8 +85,8 @@ def moment_of(value: object, zone: tzinfo, source: str) -> datetime:
     if isinstance(found, datetime):
         if found.utcoffset() is None:
             raise EvaluationError(
-                f"The expression “{source}” gives the datetime {found.isoformat()} without a time zone, which "
-                "is a different moment in each. Give it one where the value comes from "
+                f"The expression “{source}” gives the datetime {found.isoformat()} without a time zone, "
+                "which is a different moment in each. Give it one where the value comes from "
                 "(django.utils.timezone.make_aware), or write the offset: 2026-12-24T18:00+01:00."
             )
         return found.astimezone(UTC)

@@ -137,24 +137,24 @@ def without(entries: Sequence[str], name: str) -> str:
 
 @contextmanager
 def isolated_plugins(
-    installed: Iterable[Installed] = (), entries: Sequence[str] = ("*",)
+    installed: Iterable[Installed] = (), entries: Sequence[str] | None = ("*",)
 ) -> Iterator[LoadedPlugins]:
     """Inside, exactly these plugins are loaded; afterwards everything is as before. For tests.
 
         with isolated_plugins([Installed("acme", "acme-flow", "1.0", module="acme.plugin")]) as loaded:
             assert loaded.report("acme").is_active
 
-    What apps registered stays. Modules that were imported stay imported.
+    Without ``entries`` the list in force counts. What apps registered stays. Modules that were imported stay imported.
     """
     with _lock, registry.preserved():
-        before = use(None) or LoadedPlugins()
+        before = use(None)
         _unregister_all(before)
         try:
             yield load_plugins(installed, entries)
         finally:
             _unregister_all(current())
             use(before)
-            for name, path in before.filters.items():
+            for name, path in before.filters.items() if before else ():
                 register_filter(name, path)
 
 
@@ -454,8 +454,8 @@ def _unregister(provider: str, filters: Iterable[str]) -> None:
         unregister_filter(name)
 
 
-def _unregister_all(loaded: LoadedPlugins) -> None:
-    for report in loaded.reports:
+def _unregister_all(loaded: LoadedPlugins | None) -> None:
+    for report in loaded.reports if loaded else ():
         _unregister(report.title, report.filters)
 
 

@@ -4,7 +4,7 @@ The list is ``FLOWCONTROL["PLUGINS"]``, or the environment's ``FLOWCONTROL_PLUGI
 
 =====================  =========================================================================================
 ``http``               the plugin or distribution of this name; reported when it is not installed
-``http>=0.1,<0.3``     the same, in such a version (separate bounds by spaces in the environment)
+``http>=0.1,<0.3``     the same, in such a version
 ``acme-*``             whatever is installed under such a name of a plugin or distribution; ``*`` is everything
 ``-acme-legacy``       not this one (a name or a pattern), wherever in the list it stands
 ``project.workflows``  a hook module of the project's own, by its dotted path
@@ -33,7 +33,7 @@ ENVIRONMENT = "FLOWCONTROL_PLUGINS"
 
 DEFAULT = ("*",)
 
-_ENTRY = re.compile(r"(-?)\s*([A-Za-z0-9_.*?-]+?)\s*([<>=!~].*)?")
+_ENTRY = re.compile(r"(-?)\s*([A-Za-z0-9_*?][A-Za-z0-9_.*?-]*?)\s*([<>=!~].*)?")
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,9 @@ def in_force(written: Iterable[str], environment: Mapping[str, str]) -> tuple[tu
     replacement = environment.get(ENVIRONMENT)
     if replacement is None:
         return tuple(written), False
-    return tuple(part.strip() for part in replacement.split(",") if part.strip()), True
+    # A comma before an operator belongs to the bounds of one entry.
+    parts = re.split(r",(?!\s*[<>=!~])", replacement)
+    return tuple(part.strip() for part in parts if part.strip()), True
 
 
 def select(entries: Sequence[str], installed: Sequence[Installed]) -> Selection:

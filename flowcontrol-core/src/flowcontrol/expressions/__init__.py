@@ -1,0 +1,22 @@
+"""Expressions of flow authors: Django's ``{% if %}`` syntax, parsed by Django, evaluated by our own resolver.
+
+Django's own evaluation calls methods and reads whatever it finds. Ours reads plain data, the fields of model objects
+that are not denied, and nothing else; nothing is ever called but filters from a list.
+"""
+
+from .filters import filter_names, register_filter, unregister_filter
+from .parser import Expression, compile_expression
+from .scope import RESERVED_NAMES, Scope
+from .template import Template, compile_template
+
+__all__ = [
+    "RESERVED_NAMES",
+    "Expression",
+    "Scope",
+    "Template",
+    "compile_expression",
+    "compile_template",
+    "filter_names",
+    "register_filter",
+    "unregister_filter",
+]

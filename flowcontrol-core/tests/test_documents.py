@@ -30,7 +30,7 @@ def problems(found: Any) -> dict[str, str]:
     return {problem.path: problem.message for problem in validate(found, known_flows=known)}
 
 
-# -- one problem at a time -----------------------------------------------------------------------------------------
+# -- one problem at a time ---------------------------------------------------------------------------------
 
 
 def wait(**config: Any) -> dict[str, Any]:
@@ -73,14 +73,25 @@ def wait(**config: Any) -> dict[str, Any]:
         ),
         (document(triggers=[{"on": "demo.happened", "step": "a"}]), "triggers[0].step", "add does: restart"),
         (
-            document({"action": "demo.plain", "id": "first"}, triggers=[{"on": "demo.happened", "does": "restart", "step": "frst"}]),
+            document(
+                {"action": "demo.plain", "id": "first"},
+                triggers=[{"on": "demo.happened", "does": "restart", "step": "frst"}],
+            ),
             "triggers[0].step",
             "There is no step “frst” in the flow. Did you mean “first”?",
         ),
-        (document("builtin.stop"), "steps[0]", "A step is a mapping such as {action: builtin.stop}, not text."),
+        (
+            document("builtin.stop"),
+            "steps[0]",
+            "A step is a mapping such as {action: builtin.stop}, not text.",
+        ),
         (document({}), "steps[0].action", "This key is missing. Full name of an action"),
         (document({"action": "Plain"}), "steps[0].action", "does not have the right form"),
-        (document({"action": "demo.plain", "id": "1st"}), "steps[0].id", "'1st' does not have the right form"),
+        (
+            document({"action": "demo.plain", "id": "1st"}),
+            "steps[0].id",
+            "'1st' does not have the right form",
+        ),
         (document({"action": "demo.plain", "id": "a\n"}), "steps[0].id", "does not have the right form"),
         (document({"action": "demo.plain", "id": "a" * 65}), "steps[0].id", "This has 65 characters"),
         (document({"action": "demo.plain", "retry": 3}), "steps[0].retry", "Unknown key"),
@@ -88,10 +99,15 @@ def wait(**config: Any) -> dict[str, Any]:
             document({"action": "demo.plain"}, {"action": "http.send_request", "name": "Send invoice"}),
             "steps[1].action",
             "Step 2 “Send invoice” uses the action “http.send_request”, which no loaded plugin provides. "
-            "No plugin \"http\" is installed. Try: pip install flowcontrol-actions-http, and restart. Or remove the step.",
+            'No plugin "http" is installed. Try: pip install flowcontrol-actions-http, and restart. '
+            "Or remove the step.",
         ),
         (document({"action": "demo.plian"}), "steps[0].action", "Did you mean “demo.plain”?"),
-        (document({"action": "demo.plain", "steps": [wait()]}), "steps[0].steps", "demo.plain has no steps inside it"),
+        (
+            document({"action": "demo.plain", "steps": [wait()]}),
+            "steps[0].steps",
+            "demo.plain has no steps inside it",
+        ),
         (
             document({"action": "demo.if", "config": {"condition": "a"}, "branches": {"esle": []}}),
             "steps[0].branches.esle",
@@ -109,8 +125,16 @@ def wait(**config: Any) -> dict[str, Any]:
         ),
         (document({"action": "demo.if"}), "steps[0].config.condition", "This field is required."),
         (document({"action": "demo.if", "config": {"condition": "a =="}}), "steps[0].config.condition", ""),
-        (document({"action": "demo.if", "config": {"condition": ["a"]}}), "steps[0].config.condition", "not a list"),
-        (document(wait(second=3)), "steps[0].config.second", "Unknown key; remove it. Did you mean “seconds”?"),
+        (
+            document({"action": "demo.if", "config": {"condition": ["a"]}}),
+            "steps[0].config.condition",
+            "not a list",
+        ),
+        (
+            document(wait(second=3)),
+            "steps[0].config.second",
+            "Unknown key; remove it. Did you mean “seconds”?",
+        ),
         (document(wait(seconds=-1)), "steps[0].config.seconds", "greater than or equal to 0"),
         (document(wait(seconds="soon")), "steps[0].config.seconds", "Enter a whole number."),
         (document(wait(seconds=True)), "steps[0].config.seconds", "not true or false"),
@@ -120,11 +144,17 @@ def wait(**config: Any) -> dict[str, Any]:
         (document(wait(if_past="hide")), "steps[0].config.if_past", "Select a valid choice"),
         (document(wait(seconds=3, at="12:00")), "steps[0].config", "Give seconds or at, not both."),
         (
-            document({"action": "demo.put", "config": {"state": {"a": {"b": ["1", "a =="]}}, "evaluate": True}}),
+            document(
+                {"action": "demo.put", "config": {"state": {"a": {"b": ["1", "a =="]}}, "evaluate": True}}
+            ),
             "steps[0].config.state",
             "a.b[1]: ",
         ),
-        (document({"action": "demo.put", "config": {"state": [1]}}), "steps[0].config.state", "This has to be a mapping"),
+        (
+            document({"action": "demo.put", "config": {"state": [1]}}),
+            "steps[0].config.state",
+            "This has to be a mapping",
+        ),
         (
             document({"action": "demo.start", "config": {"flow": "othr"}}),
             "steps[0].config.flow",
@@ -140,7 +170,11 @@ def wait(**config: Any) -> dict[str, Any]:
             "steps[0].config",
             "the installed plugin knows up to version 2. Update the plugin.",
         ),
-        (document({"action": "demo.plain", "config_version": 0}), "steps[0].config_version", "0 is less than 1"),
+        (
+            document({"action": "demo.plain", "config_version": 0}),
+            "steps[0].config_version",
+            "0 is less than 1",
+        ),
         (document(note=float("nan")), "note", "Infinity and NaN cannot be stored"),
         (document(note="\x00"), "note", "a character that cannot be stored"),
         (document(note="\ud800"), "note", "a character that cannot be stored"),
@@ -148,7 +182,7 @@ def wait(**config: Any) -> dict[str, Any]:
         (document(note=object()), "note", "A object is no JSON"),
         ({**document(), 1: 2}, "", "The key 1 is not text"),
     ],
-)  # fmt: skip
+)
 def test_a_problem_has_its_path_and_the_way_out(found: Any, path: str, says: str) -> None:
     told = problems(found)
     assert list(told) == [path]
@@ -222,21 +256,45 @@ def test_bounds_of_size_and_depth_are_problems() -> None:
     assert "larger than 2 MB" in problems(document(note="x" * 3_000_000))[""]
 
 
-# -- anything at all -------------------------------------------------------------------------------------------------
+# -- anything at all ---------------------------------------------------------------------------------------
 
 KEYS = (
-    "flowcontrol slug name description object condition active limits triggers steps id action note enabled config "
-    "config_version branches on active_since does step concurrent per_object when_reached else seconds at day if_past "
-    "days is_loud state text evaluate flow start times"
+    "flowcontrol slug name description object condition active limits triggers steps id action note enabled "
+    "config config_version branches on active_since does step concurrent per_object when_reached else seconds "
+    "at day if_past days is_loud state text evaluate flow start times"
 ).split()
 anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
-    | st.sampled_from(["demo.if", "demo.loop", "demo.wait", "demo.put", "demo.start", "demo.versioned", "http.x", "auth.user",
-                       "demo.happened", "restart", "2026-01-31T09:00:00Z", "0001-01-01T00:00:00+14:00", "a", "1", 1, 2]),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=4), inner, max_size=5),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(
+        [
+            "demo.if",
+            "demo.loop",
+            "demo.wait",
+            "demo.put",
+            "demo.start",
+            "demo.versioned",
+            "http.x",
+            "auth.user",
+            "demo.happened",
+            "restart",
+            "2026-01-31T09:00:00Z",
+            "0001-01-01T00:00:00+14:00",
+            "a",
+            "1",
+            1,
+            2,
+        ]
+    ),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=4), inner, max_size=5)
+    ),
     max_leaves=25,
-)  # fmt: skip
+)
 near_steps = st.recursive(
     st.fixed_dictionaries(
         {"action": st.sampled_from([f"demo.{n}" for n in ["plain", "if", "wait", "put", "start", "loop"]])}
@@ -261,11 +319,20 @@ near_steps = st.recursive(
     max_leaves=6,
 )
 near_documents = st.fixed_dictionaries(
-    {"flowcontrol": st.just(1), "slug": st.just("flow"), "name": st.just("Flow"), "steps": st.lists(near_steps, max_size=3)},
-    optional={
-        "limits": anything, "triggers": st.lists(anything) | anything, "object": anything, "condition": anything, "active": anything
+    {
+        "flowcontrol": st.just(1),
+        "slug": st.just("flow"),
+        "name": st.just("Flow"),
+        "steps": st.lists(near_steps, max_size=3),
     },
-)  # fmt: skip
+    optional={
+        "limits": anything,
+        "triggers": st.lists(anything) | anything,
+        "object": anything,
+        "condition": anything,
+        "active": anything,
+    },
+)
 
 
 @settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow], deadline=None)
@@ -278,19 +345,20 @@ def test_validate_never_raises_and_leaves_the_document_alone(found: Any) -> None
     if not [problem for problem in told if problem.level == "error"]:
         program = compile_document(normalise(found))
         assert not any(isinstance(node.action, MissingAction) for node in program.nodes)
-        jsonschema.validate(found, SCHEMA())
+        jsonschema.validate(found, schema())
 
 
 _schemas: list[dict[str, Any]] = []
 
 
-def SCHEMA() -> dict[str, Any]:  # noqa: N802  made once, when the actions are registered
+def schema() -> dict[str, Any]:
+    """Made once, when the actions are registered."""
     if not _schemas:
         _schemas.append(json_schema())
     return _schemas[0]
 
 
-# -- normal form -----------------------------------------------------------------------------------------------------
+# -- normal form -------------------------------------------------------------------------------------------
 
 
 def test_the_normal_form_has_ids_and_order_and_leaves_defaults_out() -> None:
@@ -355,7 +423,7 @@ def test_what_is_no_document_has_no_normal_form() -> None:
         normalise(document("x"))
 
 
-# -- programs --------------------------------------------------------------------------------------------------------
+# -- programs ----------------------------------------------------------------------------------------------
 
 
 def test_a_program_links_steps_and_passes_over_those_that_are_disabled() -> None:
@@ -390,7 +458,8 @@ def test_a_program_links_steps_and_passes_over_those_that_are_disabled() -> None
     assert (by["if"].parent, by["if"].branch) == (None, "")
     assert [by["loop"].name, by["one"].name] == ["Every week", "Plain"]
     assert (program.object_model, program.limits.concurrent) == ("auth.user", 2)
-    assert program.condition is not None and program.condition.source == "object.is_active"
+    assert program.condition is not None
+    assert program.condition.source == "object.is_active"
 
 
 def test_a_key_that_is_left_out_takes_the_initial_of_its_field() -> None:
@@ -444,7 +513,7 @@ def test_compiling_a_thousand_steps_takes_well_under_a_second() -> None:
     assert time.perf_counter() - started < 2
 
 
-# -- differences -----------------------------------------------------------------------------------------------------
+# -- differences -------------------------------------------------------------------------------------------
 
 
 def plain(step_id: str, **keys: Any) -> dict[str, Any]:
@@ -493,7 +562,7 @@ def test_only_the_step_that_moved_is_told_as_moved() -> None:
     ]
 
 
-# -- schema ----------------------------------------------------------------------------------------------------------
+# -- schema ------------------------------------------------------------------------------------------------
 
 
 def test_the_schema_is_one_and_knows_the_installed_actions() -> None:

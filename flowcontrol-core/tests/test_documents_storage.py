@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import JSONField
 from document_actions import Plain, document, registered
 from flowcontrol import registry
 from flowcontrol.documents import (
@@ -144,7 +145,7 @@ def test_a_step_that_a_remaining_trigger_restarts_at_cannot_go() -> None:
     with pytest.raises(DocumentError, match="restarts at the step “pause”, which is not there"):
         import_flow(document(object="auth.user"))
     assert rows() == before
-    save_draft(fresh(), {key: value for key, value in document().items()}, 1)
+    save_draft(fresh(), document(), 1)
     with pytest.raises(DocumentError, match="restarts at the step “pause”"):
         publish(fresh())
 
@@ -205,13 +206,17 @@ def test_a_new_flow_may_be_imported_as_a_draft() -> None:
 def test_a_flow_without_a_draft_exports_as_one_without_steps() -> None:
     flow = Flow.objects.create(slug="made-by-hand", name="By hand", object_model="auth.user")
     assert export_flow(flow) == {
-        "flowcontrol": 1, "slug": "made-by-hand", "name": "By hand", "object": "auth.user", "steps": []
-    }  # fmt: skip
+        "flowcontrol": 1,
+        "slug": "made-by-hand",
+        "name": "By hand",
+        "object": "auth.user",
+        "steps": [],
+    }
     assert publish(flow).number == 1
     assert fresh("made-by-hand").published is not None
 
 
-# -- drafts ----------------------------------------------------------------------------------------------------------
+# -- drafts ------------------------------------------------------------------------------------------------
 
 
 def test_a_draft_may_be_unfinished_and_publishing_asks_for_more() -> None:
@@ -283,7 +288,7 @@ def test_a_missing_action_leaves_what_is_stored_alone() -> None:
     assert rows() == before
 
 
-# -- what it costs -----------------------------------------------------------------------------------------------------
+# -- what it costs -----------------------------------------------------------------------------------------
 
 
 def test_validation_asks_once_for_all_flows_that_are_named(django_assert_num_queries: Any) -> None:
@@ -311,14 +316,26 @@ def test_an_import_of_the_same_writes_nothing(django_assert_num_queries: Any) ->
     ]
 
 
-# -- any flow ----------------------------------------------------------------------------------------------------------
+# -- any flow ----------------------------------------------------------------------------------------------
 
-scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(
-    st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=8
-)  # fmt: skip
-state = st.dictionaries(st.sampled_from(["a", "b", "c d", "$x", "é"]), st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("xyz"), inner, max_size=2), max_leaves=4
-), min_size=1, max_size=3)  # fmt: skip
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=8)
+)
+state = st.dictionaries(
+    st.sampled_from(["a", "b", "c d", "$x", "é"]),
+    st.recursive(
+        scalars,
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("xyz"), inner, max_size=2)
+        ),
+        max_leaves=4,
+    ),
+    min_size=1,
+    max_size=3,
+)
 extras = {
     "name": st.sampled_from(["", "Some step", "on"]),
     "note": st.sampled_from(["", "line\nline", "  'x' "]),
@@ -326,11 +343,24 @@ extras = {
 }
 leaves = (
     st.fixed_dictionaries({"action": st.just("demo.plain")}, optional=extras)
-    | st.fixed_dictionaries({"action": st.just("demo.put"), "config": st.fixed_dictionaries({"state": state})}, optional=extras)
-    | st.fixed_dictionaries({"action": st.just("demo.wait"), "config": st.fixed_dictionaries({}, optional={
-        "seconds": st.integers(0, 10**6) | st.none(), "at": st.just("12:00"), "is_loud": st.booleans(),
-    }).filter(lambda config: not (config.get("seconds") and config.get("at")))}, optional=extras)
-)  # fmt: skip
+    | st.fixed_dictionaries(
+        {"action": st.just("demo.put"), "config": st.fixed_dictionaries({"state": state})}, optional=extras
+    )
+    | st.fixed_dictionaries(
+        {
+            "action": st.just("demo.wait"),
+            "config": st.fixed_dictionaries(
+                {},
+                optional={
+                    "seconds": st.integers(0, 10**6) | st.none(),
+                    "at": st.just("12:00"),
+                    "is_loud": st.booleans(),
+                },
+            ).filter(lambda config: not (config.get("seconds") and config.get("at"))),
+        },
+        optional=extras,
+    )
+)
 trees = st.recursive(
     leaves,
     lambda inner: (
@@ -353,23 +383,31 @@ triggers = st.fixed_dictionaries(
     optional={
         "condition": st.sampled_from(["", "a > 1"]),
         "active": st.booleans(),
-        "active_since": st.none() | st.datetimes(datetime(2001, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)).map(
+        "active_since": st.none()
+        | st.datetimes(datetime(2001, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)).map(
             lambda time: time.isoformat()
         ),
         "does": st.sampled_from(["start", "restart"]),
     },
-)  # fmt: skip
+)
 flows = st.fixed_dictionaries(
-    {"flowcontrol": st.just(1), "slug": st.just("flow"), "name": st.sampled_from(["Flow", "n", "1"]), "steps": st.lists(trees, max_size=4)},
+    {
+        "flowcontrol": st.just(1),
+        "slug": st.just("flow"),
+        "name": st.sampled_from(["Flow", "n", "1"]),
+        "steps": st.lists(trees, max_size=4),
+    },
     optional={
         "description": st.sampled_from(["", "Text\n"]),
         "object": st.sampled_from(["", "auth.User"]),
         "condition": st.sampled_from(["", "object.is_active"]),
         "active": st.booleans(),
-        "limits": st.fixed_dictionaries({}, optional={"concurrent": st.integers(0, 3), "when_reached": st.sampled_from(["skip", "queue"])}),
+        "limits": st.fixed_dictionaries(
+            {}, optional={"concurrent": st.integers(0, 3), "when_reached": st.sampled_from(["skip", "queue"])}
+        ),
         "triggers": st.lists(triggers, max_size=3),
     },
-)  # fmt: skip
+)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -385,14 +423,32 @@ def test_any_flow_comes_back_as_its_normal_form_and_may_be_imported_again(found:
     assert rows() == before
 
 
+@pytest.fixture
+def _kept_as_text() -> None:
+    """Documents in a JSON column of the database are less than the text that went in."""
+    kind = Flow._meta.get_field("draft").db_type(connection)
+    if kind == "jsonb":
+        pytest.xfail("jsonb forgets the order of keys")
+    if isinstance(Flow._meta.get_field("draft"), JSONField) and connection.vendor == "mysql":
+        pytest.xfail("MariaDB refuses JSON that is nested more than 31 deep")
+
+
+@pytest.mark.usefixtures("_kept_as_text")
 def test_the_order_of_keys_in_a_configuration_survives() -> None:
     config = {"state": {"zebra": 1, "a": 2, "middle": 3}}
     import_flow(document({"id": "a", "action": "demo.put", "config": config}))
-    kept = list(export_flow(fresh())["steps"][0]["config"]["state"])
-    if (
-        connection.vendor == "postgresql"
-        and connection.features.has_native_json_field
-        and kept != ["zebra", "a", "middle"]
-    ):
-        pytest.xfail("jsonb forgets the order of keys")
-    assert kept == ["zebra", "a", "middle"]
+    assert list(export_flow(fresh())["steps"][0]["config"]["state"]) == ["zebra", "a", "middle"]
+
+
+@pytest.mark.usefixtures("_kept_as_text")
+def test_a_flow_as_deep_as_may_be_is_stored() -> None:
+    deep: dict[str, Any] = {"id": "s64", "action": "demo.plain"}
+    for depth in range(63, 0, -1):
+        deep = {
+            "id": f"s{depth}",
+            "action": "demo.if",
+            "config": {"condition": "x"},
+            "branches": {"else": [deep]},
+        }
+    import_flow(document(deep))
+    assert export_flow(fresh()) == document(deep)

@@ -13,10 +13,57 @@ from flowcontrol.documents.yaml import parse_yaml, to_yaml
 from flowcontrol.exceptions import DocumentError
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.sampled_from(
-    ["on", "yes", "null", "~", "12:00", "2026-01-31", "1e5", "007", "0x1F", "1_000", "a: b", "a #b", "- a", "?", "'", '"',
-     "line\nline", "line\n\n  line\n", "x\n", " x\ny", "x \ny", "'hello'", "object.name|default:\"x\" == 'y'", ".inf", "=", "<<", "#a", "a,b",
-     "a\\b'", "x:", "x: ", "!tag", "&a", "*a", "|", ">", "%", "@", "`", "\ufeff", "\u2028", "x\u2028y\nz", "é", "…", "---", "...", "a\n---\nb", "a\n# b"]
-)  # fmt: skip
+    [
+        "on",
+        "yes",
+        "null",
+        "~",
+        "12:00",
+        "2026-01-31",
+        "1e5",
+        "007",
+        "0x1F",
+        "1_000",
+        "a: b",
+        "a #b",
+        "- a",
+        "?",
+        "'",
+        '"',
+        "line\nline",
+        "line\n\n  line\n",
+        "x\n",
+        " x\ny",
+        "x \ny",
+        "'hello'",
+        "object.name|default:\"x\" == 'y'",
+        ".inf",
+        "=",
+        "<<",
+        "#a",
+        "a,b",
+        "a\\b'",
+        "x:",
+        "x: ",
+        "!tag",
+        "&a",
+        "*a",
+        "|",
+        ">",
+        "%",
+        "@",
+        "`",
+        "\ufeff",
+        "\u2028",
+        "x\u2028y\nz",
+        "é",
+        "…",
+        "---",
+        "...",
+        "a\n---\nb",
+        "a\n# b",
+    ]
+)
 values = st.recursive(
     st.none()
     | st.booleans()
@@ -81,8 +128,15 @@ def test_words_that_other_readers_take_for_something_else_stay_text() -> None:
         "on: off\nyes: no\ntime: 12:00\nday: 2026-01-31\nzip: 00501\nyear: 2026\nratio: 1e3\n1: x"
     )
     assert document == {
-        "on": "off", "yes": "no", "time": "12:00", "day": "2026-01-31", "zip": "00501", "year": 2026, "ratio": 1000.0, "1": "x",
-    }  # fmt: skip
+        "on": "off",
+        "yes": "no",
+        "time": "12:00",
+        "day": "2026-01-31",
+        "zip": "00501",
+        "year": 2026,
+        "ratio": 1000.0,
+        "1": "x",
+    }
 
 
 def test_yaml_reads_well() -> None:

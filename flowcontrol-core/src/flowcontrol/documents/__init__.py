@@ -1,4 +1,4 @@
-"""Flows as documents: read, check, normalise, compile and compare them, and store them as flows and versions."""
+"""Flows as documents: read, checked, normalised, compiled, compared, and stored as flows and versions."""
 
 from .compiler import compile_document
 from .diff import Change, diff

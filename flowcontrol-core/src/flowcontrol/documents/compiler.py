@@ -1,4 +1,4 @@
-"""From a document to a program: steps get their actions, configurations are cleaned, branches become links."""
+"""From a document to a program: steps get their actions, branches become links."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ def compile_document(document: Mapping[str, Any]) -> Program:
 
 class _Compiler:
     def __init__(self) -> None:
-        #: In the order of the document, each step before those inside it; None until its insides are compiled.
+        #: In the order of the document, each step before those inside it; None until its insides are
+        #: compiled.
         self.nodes: list[Node | None] = []
 
     def add(self, steps: Sequence[Mapping[str, Any]], parent: int | None, branch: str) -> int | None:

@@ -90,7 +90,7 @@ def json_types(form_field: forms.Field) -> tuple[str, ...]:
 
 @dataclass
 class Checked:
-    """What became of a configuration: ``cleaned`` is only good without problems; ``flows`` are slugs by field."""
+    """What became of a configuration: ``cleaned`` counts without problems only; ``flows`` are slugs by key."""
 
     cleaned: dict[str, Any] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -114,8 +114,8 @@ def migrated(action: BaseAction, config: dict[str, Any], version: int) -> dict[s
     except Exception as error:  # a plugin's code: its error is the step's, not ours
         logger.exception("config cannot be migrated action=%s version=%s", action.name, version)
         raise ValueError(
-            f"{action.name} cannot bring its configuration from version {version} to {action.config_version}: "
-            f"{type(error).__name__}: {error}."
+            f"{action.name} cannot bring its configuration from version {version} "
+            f"to {action.config_version}: {type(error).__name__}: {error}."
         ) from error
     if not isinstance(result, dict):
         raise ValueError(

@@ -14,15 +14,16 @@ from .schema import DOCUMENT, STEP
 
 __all__ = ["Change", "diff"]
 
-_ABSENT = object()
+_ABSENT: Any = object()
 
 
 @dataclass(frozen=True)
 class Change:
     """One difference. ``step`` is the id of a step, or "" for the flow itself; ``key`` is what changed in it.
 
-    Of an added or removed step ``after`` or ``before`` is the step without those inside it, which are changes of
-    their own; of a moved one both are places: ``inside "loop" (steps), after "first"``. None: was or is not there.
+    Of an added or removed step ``after`` or ``before`` is the step without those inside it, which are changes
+    of their own; of a moved one both are places: ``inside "loop" (steps), after "first"``. None: was or is
+    not there.
     """
 
     kind: Literal["added", "removed", "changed", "moved"]
@@ -141,17 +142,13 @@ def _changes(step: str, old: Mapping[str, Any], new: Mapping[str, Any], order: l
     """Differences of two mappings, key by key; one level deep into mappings (``config.seconds``)."""
     for key in sorted({**old, **new}, key=lambda one: order.index(one) if one in order else len(order)):
         before, after = old.get(key, _ABSENT), new.get(key, _ABSENT)
-        if _is_mapping(before) and _is_mapping(after):
-            first: Mapping[str, Any] = {} if before is _ABSENT else before  # type: ignore[assignment]
-            second: Mapping[str, Any] = {} if after is _ABSENT else after  # type: ignore[assignment]
+        if all(isinstance(one, Mapping) for one in (before, after) if one is not _ABSENT):
+            first, second = ({} if one is _ABSENT else one for one in (before, after))
             for name in {**first, **second}:
-                yield from _change(step, join(key, name), first.get(name, _ABSENT), second.get(name, _ABSENT))
+                where = join(key, name)
+                yield from _change(step, where, first.get(name, _ABSENT), second.get(name, _ABSENT))
         else:
             yield from _change(step, key, before, after)
-
-
-def _is_mapping(value: object) -> bool:
-    return value is _ABSENT or isinstance(value, Mapping)
 
 
 def _change(step: str, key: str, before: Any, after: Any) -> Iterator[Change]:

@@ -13,8 +13,8 @@ __all__ = ["draft_of", "export_flow", "trigger_documents"]
 
 
 def export_flow(flow: Flow, *, draft: bool = False) -> dict[str, Any]:
-    """The flow as a document: its published version (its draft, if there is none or when asked for), and as they
-    are now its triggers and whether it is active. Importing it changes nothing; two queries at most.
+    """The flow as a document: its published version (its draft, if there is none or when asked for), and as
+    they are now its triggers and whether it is active. Importing it changes nothing; two queries at most.
     """
     document = draft_of(flow) if draft or flow.published is None else flow.published.document
     document = {**document, "slug": flow.slug, "active": flow.is_active}

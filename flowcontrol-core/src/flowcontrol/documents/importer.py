@@ -35,12 +35,13 @@ def import_flow(document: Mapping[str, Any], publish: bool = True) -> Flow:
 
 
 def import_flows(documents: Sequence[Mapping[str, Any]], publish: bool = True) -> list[ImportResult]:
-    """Store documents as the flows of their slugs, new or not, and publish them. All in one transaction or none.
+    """Store documents as the flows of their slugs, new or not, and publish them. All in one transaction or
+    none.
 
     Raises ``DocumentError`` with every problem of every document. Importing the same again changes nothing.
-    A document replaces the draft. ``triggers`` replaces the flow's triggers and ``active`` sets its switch; when
-    they are left out, those of a flow that is there already stay as they are. Without ``publish`` nothing goes
-    live: the triggers and the switch of a published flow stay then, too.
+    A document replaces the draft. ``triggers`` replaces the flow's triggers and ``active`` sets its switch;
+    when they are left out, those of a flow that is there already stay as they are. Without ``publish``
+    nothing goes live: the triggers and the switch of a published flow stay then, too.
     """
     require_valid(documents)
     normal = [normalise(document) for document in documents]
@@ -149,7 +150,8 @@ class _Import:
 
 def _normal(triggers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     empty = {"slug": "", "name": "", "steps": [], "flowcontrol": 1}
-    return canonical({**empty, "triggers": triggers}).get("triggers", [])
+    normal: list[dict[str, Any]] = canonical({**empty, "triggers": triggers}).get("triggers", [])
+    return normal
 
 
 def _row(flow: Flow, trigger: Mapping[str, Any]) -> Trigger:

@@ -17,8 +17,8 @@ _STEPS = {"type": "array", "items": {"$ref": "#/$defs/step"}}
 
 
 def json_schema() -> dict[str, Any]:
-    """For editors, which complete and check by it as one types. Every document that validates passes it; expressions
-    and whatever else only an action's form can tell are left to ``validate``.
+    """For editors, which complete and check by it as one types. Every document that validates passes it;
+    expressions and whatever else only an action's form can tell are left to ``validate``.
     """
     installed = {spec.name: actions.resolve(spec.name) for spec in actions.specs()}
     document = _mapping(DOCUMENT)
@@ -84,7 +84,9 @@ def _step(installed: dict[str, BaseAction | MissingAction]) -> dict[str, Any]:
 
 
 def _uses(action: BaseAction | MissingAction) -> dict[str, Any]:
-    """Steps with the present configuration of an action: that of an earlier version has a shape nobody knows now."""
+    """Steps with the present configuration of an action: that of an earlier version has a shape nobody knows
+    now.
+    """
     uses: dict[str, Any] = {"properties": {"action": {"const": action.name}}, "required": ["action"]}
     if isinstance(action, BaseAction) and action.config_version > 1:
         uses["properties"]["config_version"] = {"const": action.config_version}
@@ -148,7 +150,7 @@ def _choices(field: forms.Field) -> dict[str, Any]:
 
 
 def _spellings(value: str) -> list[Any]:
-    """A choice as text and, where it reads as one, as the number or truth value that forms take for it too."""
+    """A choice as text and, where it reads as one, as a number or truth value: forms take either."""
     spellings: list[Any] = [value]
     if value in ("True", "False"):
         spellings.append(value == "True")

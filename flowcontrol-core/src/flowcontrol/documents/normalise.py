@@ -1,4 +1,4 @@
-"""A document in its one canonical form: every step with an id, keys in order, nothing said that goes without saying."""
+"""A document in its one canonical form: ids on all steps, keys in order, defaults left out."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from django.apps import apps
-
 from ..base import STEPS, BaseAction
 from ..exceptions import DocumentError, Problem
 from ..registry import actions
 from .configuration import migrated
 from .schema import DOCUMENT, FORMAT, LIMITS, MAX_ID_LENGTH, STEP, TRIGGER, Key
-from .validation import examine
+from .validation import examine, model_label
 
 __all__ = ["canonical", "in_utc", "insides", "normalise", "walk", "with_ids"]
 
@@ -21,8 +19,8 @@ __all__ = ["canonical", "in_utc", "insides", "normalise", "walk", "with_ids"]
 def normalise(document: Mapping[str, Any]) -> dict[str, Any]:
     """The canonical form, in which documents are stored and exported; of a canonical one the same.
 
-    Ids are made up for steps without one; configurations of an older version are migrated where their action is
-    installed. Raises ``DocumentError`` when it is not even in form; that it validates is not needed.
+    Ids are made up for steps without one; configurations of an older version are migrated where their action
+    is installed. Raises ``DocumentError`` when it is not even in form; that it validates is not needed.
     """
     problems = [
         one for one in examine(document, is_draft=True) if isinstance(one, Problem) and one.level == "error"
@@ -88,7 +86,8 @@ def canonical(document: Mapping[str, Any], *, migrate: bool = False) -> dict[str
     result = _ordered(document, DOCUMENT)
     result["flowcontrol"] = FORMAT
     if "object" in result:
-        result["object"] = _model_name(result["object"])
+        # Runs are kept under the concrete model, whichever proxy they were started with.
+        result["object"] = model_label(result["object"])
     if "limits" in result:
         result["limits"] = _ordered(result["limits"], LIMITS)
         if not result["limits"]:
@@ -105,14 +104,6 @@ def _ordered(mapping: Mapping[str, Any], table: tuple[Key, ...]) -> dict[str, An
         for key in table
         if key.is_required or (mapping.get(key.name) is not None and mapping[key.name] != key.default)
     }
-
-
-def _model_name(name: str) -> str:
-    try:
-        # Runs are kept under the concrete model, whichever proxy they were started with.
-        return apps.get_model(name)._meta.concrete_model._meta.label_lower
-    except (LookupError, ValueError):
-        return name.lower()
 
 
 def _trigger(trigger: Mapping[str, Any]) -> dict[str, Any]:

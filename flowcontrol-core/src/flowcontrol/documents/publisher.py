@@ -29,24 +29,26 @@ __all__ = [
 
 
 class DraftConflict(FlowcontrolError):
-    """Somebody else saved the draft meanwhile: it has ``revision`` now, and the change was made to ``expected``."""
+    """Somebody else saved the draft meanwhile: it has ``revision`` now, and the change was made to
+    ``expected``.
+    """
 
     def __init__(self, flow: Flow, expected: int, revision: int) -> None:
         self.flow = flow
         self.expected = expected
         self.revision = revision
         super().__init__(
-            f"The draft of “{flow.slug}” is at revision {revision}, and this change was made to revision {expected}: "
-            "somebody saved it meanwhile. Load it anew and make the change again."
+            f"The draft of “{flow.slug}” is at revision {revision}, and this change was made to "
+            f"revision {expected}: somebody saved it meanwhile. Load it anew and make the change again."
         )
 
 
 def save_draft(flow: Flow, document: Mapping[str, Any], revision: int) -> Flow:
     """Store a new draft, made from the one of ``revision``, and return the flow with its new revision.
 
-    A draft may be unfinished: ``publish`` is what asks for a valid one. Raises ``DraftConflict`` when the draft
-    has another revision by now, and ``DocumentError`` when this is no document, is that of another flow, or has
-    ``triggers`` or ``active``, which are no part of a draft.
+    A draft may be unfinished: ``publish`` is what asks for a valid one. Raises ``DraftConflict`` when the
+    draft has another revision by now, and ``DocumentError`` when this is no document, is that of another
+    flow, or has ``triggers`` or ``active``, which are no part of a draft.
     """
     draft = normalise(document)
     problems = [
@@ -83,7 +85,8 @@ def save_draft(flow: Flow, document: Mapping[str, Any], revision: int) -> Flow:
 
 
 def publish(flow: Flow, note: str = "") -> FlowVersion:
-    """Make the draft the version that new runs execute. A draft that is published already stays the same version.
+    """Make the draft the version that new runs execute. A draft that is published already stays the same
+    version.
 
     Raises ``DocumentError`` with all problems, those of the flow's triggers among them.
     """

@@ -1,4 +1,4 @@
-"""The keys of the document format, in one table: validation, JSON Schema and the order of keys come from it."""
+"""The keys of the format in one table: for validation, JSON Schema and the order of keys."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ _NAME_PATTERN = r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$"
 
 @dataclass(frozen=True)
 class Key:
-    """A key of a mapping in a document. ``schema`` is its fragment of JSON Schema, of which validation reads the
-    keywords type, const, enum, pattern, minLength, maxLength and minimum; ``hint`` says what is expected.
+    """A key of a mapping in a document. ``schema`` is its fragment of JSON Schema, of which validation reads
+    the keywords type, const, enum, pattern, minLength, maxLength and minimum; ``hint`` says what is expected.
 
     A key that is not required may be null, which means absent; ``default`` is what absent means.
     """

@@ -1,4 +1,4 @@
-"""Everything that is wrong with a document, at once, and how to mend it. Never raises, whatever the document is."""
+"""Everything that is wrong with a document, at once, and how to mend it. Never raises."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .configuration import check_config, in_words, json_type, migrated, unknown_
 from .paths import join, shorten
 from .schema import DOCUMENT, LIMITS, MAX_BYTES, MAX_DEPTH, MAX_NESTING, MAX_STEPS, STEP, TRIGGER, Key
 
-__all__ = ["FlowReference", "examine", "problems_among"]
+__all__ = ["FlowReference", "examine", "model_label", "problems_among"]
 
 #: More values than a document of MAX_BYTES can hold.
 _MAX_VALUES = MAX_BYTES
@@ -42,8 +42,8 @@ Finding = Problem | FlowReference
 def examine(document: object, *, is_draft: bool = False) -> list[Finding]:
     """What is wrong with a document and which flows it names, in the order of the document. No query.
 
-    Of a draft only the form counts: keys, types, ids, bounds; its actions may be missing and its configurations
-    unfinished.
+    Of a draft only the form counts: keys, types, ids, bounds; its actions may be missing and its
+    configurations unfinished.
     """
     unfit: list[Finding] = [*_unfit_for_json(document)]
     if unfit:
@@ -69,7 +69,7 @@ def _unknown_flow(reference: FlowReference, known: Collection[str]) -> Problem:
     return Problem(reference.path, f"There is no flow “{shorten(reference.slug)}”. {way_out}", reference.slug)
 
 
-# -- what can be kept as JSON ------------------------------------------------------------------------------------
+# -- what can be kept as JSON --------------------------------------------------------------------------------
 
 
 def _unfit_for_json(document: object) -> Iterator[Problem]:
@@ -112,7 +112,7 @@ def _unfit_key(key: object) -> str:
 
 
 def _unfit_text(text: str) -> bool:
-    return not text.isascii() and any("\ud800" <= one <= "\udfff" for one in text) or "\x00" in text
+    return "\x00" in text or (not text.isascii() and any("\ud800" <= one <= "\udfff" for one in text))
 
 
 def _unfit_value(value: object) -> str:
@@ -121,7 +121,9 @@ def _unfit_value(value: object) -> str:
             return ""
         case str() if type(value) is str:
             if _unfit_text(value):
-                return "This text has a character that cannot be stored (NUL, or half of a surrogate pair); remove it."
+                return (
+                    "This text has a character that cannot be stored (NUL, or half a character); remove it."
+                )
             return ""
         case int() if type(value) is int:
             return "" if abs(value) < _MAX_INTEGER else "This number is too large; write it in quotes."
@@ -141,7 +143,7 @@ def _shown(value: object) -> str:
         return f"of type {type(value).__name__}"
 
 
-# -- what it says ------------------------------------------------------------------------------------------------
+# -- what it says --------------------------------------------------------------------------------------------
 
 
 class _Examination:
@@ -192,12 +194,7 @@ class _Examination:
             yield Problem(path, f"No trigger type “{shorten(name)}” is registered. {way_out}", name)
             return
         about = self.document.get("object")
-        if (
-            isinstance(about, str)
-            and about
-            and spec.model
-            and _model_label(about) != _model_label(spec.model)
-        ):
+        if isinstance(about, str) and about and spec.model and model_label(about) != model_label(spec.model):
             yield Problem(
                 path,
                 f"{name} fires with a {spec.model}, and the flow is about a {about}: it will not start runs. "
@@ -315,7 +312,8 @@ def _config(action: BaseAction, step: dict[str, Any], path: str) -> Iterator[Fin
 
 def _version_hint(action: BaseAction, version: int) -> str:
     if version < action.config_version:
-        return f"(Read as version {version}; if it is written for the present one, add config_version: {action.config_version}.)"
+        present = f"add config_version: {action.config_version}"
+        return f"(Read as version {version}; if it is written for the present one, {present}.)"
     return "Update the plugin." if version > action.config_version else ""
 
 
@@ -330,7 +328,7 @@ def _missing(action: MissingAction, step: dict[str, Any], path: str, number: int
     )
 
 
-# -- single keys -------------------------------------------------------------------------------------------------
+# -- single keys ---------------------------------------------------------------------------------------------
 
 _ACTION = next(key for key in STEP if key.name == "action")
 
@@ -409,10 +407,10 @@ def _time(text: object, path: str) -> Iterator[Problem]:
         yield Problem(path, "This is too far away; leave it out.", text)
 
 
-def _model_label(name: str) -> str:
+def model_label(name: str) -> str:
     """The ``app.model`` of the concrete model behind a name; the name in lower case when there is none."""
     try:
-        return apps.get_model(name)._meta.concrete_model._meta.label_lower
+        return str(apps.get_model(name)._meta.concrete_model._meta.label_lower)
     except (LookupError, ValueError):
         return name.lower()
 

@@ -14,8 +14,8 @@ __all__ = ["require_valid", "validate", "validate_together"]
 def validate(document: object, *, known_flows: Collection[str] | None = None) -> list[Problem]:
     """Every problem of a document at once, in its order; empty when it can be imported. Never raises.
 
-    Flows that its steps name have to exist: be the flow itself, among ``known_flows`` or, without these, in the
-    database, which is asked once at most.
+    Flows that its steps name have to exist: be the flow itself, among ``known_flows`` or, without these, in
+    the database, which is asked once at most.
     """
     findings = examine(document)
     own = (

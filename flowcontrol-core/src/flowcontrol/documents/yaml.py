@@ -1,7 +1,8 @@
 """Documents as YAML, read strictly: every value is JSON, and nothing is guessed.
 
-Read from the parser's events rather than by a loader: no recursion, no tags, a line for every complaint. Unquoted
-words are text, except null, true, false and numbers: ``on``, ``no``, ``12:00`` and ``2026-01-31`` stay as written.
+Read from the parser's events rather than by a loader: no recursion, no tags, a line for every complaint.
+Unquoted words are text, except null, true, false and numbers: ``on``, ``no``, ``12:00`` and ``2026-01-31``
+stay as written.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ _STRING_TAG = "tag:yaml.org,2002:str"
 def parse_yaml(text: str | bytes) -> list[dict[str, Any]]:
     """The documents of a YAML file, which ``---`` separates; empty ones are left out.
 
-    Raises ``DocumentError``, whose problems have ``line 3, column 7`` for a path. What stands in a document is
-    not looked at: ``validate`` does that.
+    Raises ``DocumentError``, whose problems have ``line 3, column 7`` for a path. What stands in a document
+    is not looked at: ``validate`` does that.
     """
     documents: list[dict[str, Any]] = []
     for mark, value in _Reader().read(_decode(text)):
@@ -219,8 +220,8 @@ def _resolve(event: Any) -> Any:
     return text
 
 
-# Writing. Our own, so that the text is the same whatever version of PyYAML, and reads well: long lines stay whole,
-# lines of text are a block, and an expression with quotes in it is quoted with the others.
+# Writing. Our own, so that the text is the same whatever version of PyYAML, and reads well: long lines stay
+# whole, lines of text are a block, and an expression with quotes in it is quoted with the others.
 
 #: What needs no quotes anywhere in a block: nothing that YAML (1.1 or 1.2) could take for something else.
 _BARE = re.compile(r"[^\W\d_](?:[\w ./()+*=<>|%@&^$;~!?\-]|:(?=\S)|,)*", re.UNICODE)

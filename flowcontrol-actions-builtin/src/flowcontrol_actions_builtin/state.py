@@ -105,18 +105,8 @@ class UpdateState(BaseAction):
 
 
 def given_values(context: ActionContext) -> dict[str, Any]:
-    """The configured keys and values, evaluated if asked for; they share nothing with config or state."""
-    values = context.config["state"]
+    """The configured keys and values, evaluated if asked for."""
+    values: dict[str, Any] = context.config["state"]
     if context.config["evaluate"]:
         values = evaluate_strings(values, context.evaluate)
-    copied: dict[str, Any] = detached(values)
-    return copied
-
-
-def detached(value: Any) -> Any:
-    """A copy of nested lists and dicts, so that changing one later changes no other."""
-    if isinstance(value, Mapping):
-        return {key: detached(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [detached(item) for item in value]
-    return value
+    return values  # a state copies what is put in, so that the configuration stays as it is

@@ -46,7 +46,11 @@ def test_override_settings_is_honoured_inside_and_afterwards() -> None:
         ("PLUGIN_ERRORS", "ignore", 'has to be one of "auto", "raise", "isolate"'),
         ("SCHEDULER", "", "has to be text, and not empty"),
         ("EXPRESSION_PROPERTIES", {"order": ["total"]}, "'order' is no \"app.model\""),
-        ("EXPRESSION_PROPERTIES", {"shop.order": "total"}, "the value of 'shop.order' has to be a list of text"),
+        (
+            "EXPRESSION_PROPERTIES",
+            {"shop.order": "total"},
+            "the value of 'shop.order' has to be a list of text",
+        ),
     ],
 )
 def test_a_wrong_value_is_refused_with_key_value_and_the_way_out(key: str, value: object, says: str) -> None:

@@ -151,7 +151,7 @@ def test_a_plugin_that_is_switched_off_is_not_imported_and_its_actions_say_so(
     assert loaded.problems == ()
     missing = registry.actions.resolve("acme.act")
     assert isinstance(missing, registry.MissingAction)
-    assert "is installed, but FLOWCONTROL[\"PLUGINS\"] leaves it out" in missing.reason
+    assert 'is installed, but FLOWCONTROL["PLUGINS"] leaves it out' in missing.reason
     assert missing.hint == 'Add "acme" to the list and restart.'
 
 
@@ -198,7 +198,7 @@ BROKEN: list[tuple[str, str, str]] = [
     (
         "path",
         INFO + "@hookimpl\ndef flowcontrol_register_actions(): return [ActionSpec('acme.act', 'a.b')]\n",
-        "a path is written \"package.module:Name\"",
+        'a path is written "package.module:Name"',
     ),
     (
         "class",
@@ -280,7 +280,9 @@ def test_a_plugin_names_the_least_api_it_needs(
     assert report.state is state
     assert report.hint.startswith(way_out)
     if state is State.QUARANTINED:
-        assert report.reason == f"It needs the plugin API {asked}, and the installed flowcontrol-core has 1.0."
+        assert (
+            report.reason == f"It needs the plugin API {asked}, and the installed flowcontrol-core has 1.0."
+        )
         assert asked in messages()["flowcontrol.E004"]
 
 

@@ -113,7 +113,9 @@ def test_two_distributions_that_claim_one_name_are_both_refused_and_both_named()
     assert "acme-http 3.0" in reason
 
 
-@pytest.mark.parametrize("entries", [["acme-http", "*"], ["*", "acme-http"], ["acme-http"], ["http", "acme-http"]])
+@pytest.mark.parametrize(
+    "entries", [["acme-http", "*"], ["*", "acme-http"], ["acme-http"], ["http", "acme-http"]]
+)
 def test_between_rivals_the_one_named_by_its_distribution_is_used(entries: list[str]) -> None:
     selection = select(entries, (HTTP, RIVAL))
     assert (selection.chosen, selection.disabled, selection.rejected) == ((RIVAL,), (HTTP,), ())

@@ -98,7 +98,10 @@ def test_a_declared_action_is_imported_on_first_use_and_not_before(
         ("import nothing_of_this_name", "No module named 'nothing_of_this_name'"),
         ("class Other: pass", "has no attribute 'Act'"),
         ("class Act: pass", "inherits flowcontrol.base.BaseAction"),
-        ("from flowcontrol.base import BaseAction\nclass Act(BaseAction): name = 'x.y'", 'its class says "x.y"'),
+        (
+            "from flowcontrol.base import BaseAction\nclass Act(BaseAction): name = 'x.y'",
+            'its class says "x.y"',
+        ),
     ],
 )
 def test_an_action_that_cannot_be_imported_is_missing_with_its_error_logged_once(
@@ -147,7 +150,9 @@ def test_resolving_never_raises(name: str) -> None:
     assert missing(name).reason
 
 
-def test_many_threads_asking_at_once_get_one_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_threads_asking_at_once_get_one_instance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "threaded_pack.py").write_text(
         "from flowcontrol.base import BaseAction\nclass Act(BaseAction):\n    pass\n", encoding="utf-8"
     )

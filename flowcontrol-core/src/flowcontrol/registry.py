@@ -463,6 +463,10 @@ class SchedulerRegistry(Registry[SchedulerSpec]):
 actions = ActionRegistry()
 triggers = TriggerRegistry()
 schedulers = SchedulerRegistry()
+schedulers.register(
+    SchedulerSpec("polling", "flowcontrol.schedulers:PollingScheduler", label="Polling the database"),
+    provider="flowcontrol-core",
+)
 
 
 @contextmanager

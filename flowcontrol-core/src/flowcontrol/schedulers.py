@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from . import conf, registry
 from .exceptions import ConfigurationError
-from .registry import SchedulerSpec
 
 __all__ = ["BaseScheduler", "PollingScheduler", "forget_scheduler", "get_scheduler"]
 
@@ -36,10 +35,6 @@ class PollingScheduler(BaseScheduler):
     def runs_ready(self, run_ids: Sequence[int]) -> None:
         """Nothing to do: the worker finds them at its next look."""
 
-
-registry.schedulers.register(
-    SchedulerSpec("polling", PollingScheduler, label="Polling the database"), provider="flowcontrol-core"
-)
 
 #: The instance in use, by name: the name changes under override_settings.
 _instances: dict[str, BaseScheduler] = {}

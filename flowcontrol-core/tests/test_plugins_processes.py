@@ -1,0 +1,305 @@
+"""What a broken, clashing, too new or missing plugin does to whole processes: commands, servers, settings."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import flowcontrol
+
+SETTINGS = """
+from flowcontrol.plugins import plugin_apps
+
+SECRET_KEY = "test"
+USE_TZ = True
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sqlite3"}}
+FLOWCONTROL = {"PLUGINS": ["acme*", "zebra*"]}
+INSTALLED_APPS = [
+    "django.contrib.contenttypes", "django.contrib.auth", "shop", "flowcontrol", *plugin_apps(FLOWCONTROL)
+]
+"""
+
+MANAGE = """
+import os, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "site_settings"
+from django.core.management import execute_from_command_line
+execute_from_command_line(sys.argv)
+"""
+
+SERVER = """
+import os
+os.environ["DJANGO_SETTINGS_MODULE"] = "site_settings"
+import django
+django.setup()
+from flowcontrol import plugins, registry
+print(*sorted(f"{report.name}:{report.state}" for report in plugins.reports()))
+print(*registry.actions.names())
+"""
+
+#: A command of the project's own, which has nothing to do with workflows.
+NEWSLETTER = """
+from django.core.management.base import BaseCommand
+
+class Command(BaseCommand):
+    def handle(self, **options):
+        self.stdout.write("newsletter sent")
+"""
+
+FLOW_ACTIONS = """
+from flowcontrol.base import BaseAction
+from flowcontrol.registry import register_action
+
+@register_action
+class Pack(BaseAction):
+    name = "shop.pack"
+"""
+
+GOOD = """
+from flowcontrol.hookspecs import PluginInfo, hookimpl
+from flowcontrol.registry import ActionSpec
+
+@hookimpl
+def flowcontrol_plugin_info():
+    return PluginInfo(api="1.0")
+
+@hookimpl
+def flowcontrol_register_actions():
+    return [ActionSpec("{name}.act", "{name}_actions:Act")]
+"""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project in a folder of its own, with distributions that only it sees."""
+
+    folder: Path
+    site: Path
+
+    def install(
+        self, name: str, code: str = GOOD, *, distribution: str = "", app: str = "", version: str = "1.0"
+    ) -> None:
+        distribution = distribution or f"flowcontrol-actions-{name}"
+        module = f"{distribution.replace('-', '_')}_hooks"
+        info = self.site / f"{distribution.replace('-', '_')}-{version}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+        apps = f"[flowcontrol.apps]\n{name} = {app}\n" if app else ""
+        (info / "entry_points.txt").write_text(f"[flowcontrol]\n{name} = {module}\n{apps}")
+        (self.site / f"{module}.py").write_text(code.replace("{name}", name))
+
+    def write(self, path: str, text: str) -> None:
+        file = self.folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        path = [
+            self.folder,
+            self.site,
+            Path(flowcontrol.__file__).parents[1],
+            os.environ.get("PYTHONPATH", ""),
+        ]
+        inherited = {name: value for name, value in os.environ.items() if name != "FLOWCONTROL_PLUGINS"}
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env={**inherited, "PYTHONPATH": os.pathsep.join(map(str, path)), **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    def manage(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return self.run("manage.py", *arguments, **environment)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    project = Project(tmp_path / "project", tmp_path / "site")
+    project.site.mkdir()
+    project.write("site_settings.py", SETTINGS)
+    project.write("manage.py", MANAGE)
+    project.write("server.py", SERVER)
+    project.write("shop/__init__.py", "")
+    project.write("shop/flow_actions.py", FLOW_ACTIONS)
+    project.write("shop/management/commands/send_newsletter.py", NEWSLETTER)
+    project.install("zebra")
+    return project
+
+
+def broken(project: Project) -> None:
+    project.install("acme", "1 / 0")
+
+
+def clashing(project: Project) -> None:
+    project.install("acme", distribution="acme-one")
+    project.install("acme", distribution="acme-two")
+
+
+def too_new(project: Project) -> None:
+    project.install("acme", GOOD.replace('"1.0"', '"1.7"'))
+
+
+def missing(project: Project) -> None:
+    project.write("site_settings.py", SETTINGS.replace('"acme*"', '"acme"'))
+
+
+CASES = pytest.mark.parametrize(
+    ("arrange", "check_id", "says"),
+    [
+        (broken, "flowcontrol.E002", "ZeroDivisionError: division by zero"),
+        (clashing, "flowcontrol.E003", "acme-one 1.0 and acme-two 1.0"),
+        (too_new, "flowcontrol.E004", "needs the plugin API 1.7"),
+        (missing, "flowcontrol.E001", "pip install flowcontrol-actions-acme"),
+    ],
+)
+
+Arrange = Callable[[Project], None]
+
+
+@CASES
+def test_a_server_goes_on_without_the_plugin_and_says_so_once(
+    arrange: Arrange, check_id: str, says: str, project: Project
+) -> None:
+    arrange(project)
+    result = project.run("server.py")
+    assert result.returncode == 0, result.stderr
+    assert "zebra:active" in result.stdout
+    assert "acme:active" not in result.stdout
+    assert result.stdout.splitlines()[1] == "shop.pack zebra.act"
+    assert says in result.stderr
+    assert "plugin not used plugin=acme" in result.stderr
+
+
+@CASES
+def test_check_reports_the_plugin_with_id_and_hint_and_fails(
+    arrange: Arrange, check_id: str, says: str, project: Project
+) -> None:
+    arrange(project)
+    result = project.manage("check")
+    assert result.returncode == 1
+    assert f"({check_id})" in result.stderr
+    assert says in result.stderr
+    assert "HINT: " in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "arrange", "says"),
+    [
+        (("migrate",), broken, "ZeroDivisionError: division by zero"),
+        (("migrate",), missing, "pip install flowcontrol-actions-acme"),
+        (("makemigrations", "--check"), clashing, "acme-one 1.0 and acme-two 1.0"),
+    ],
+)
+def test_schema_commands_refuse_to_guess(
+    command: tuple[str, ...], arrange: Arrange, says: str, project: Project
+) -> None:
+    arrange(project)
+    result = project.manage(*command)
+    assert result.returncode != 0
+    last_lines = result.stderr[result.stderr.index("flowcontrol.exceptions.PluginError") :]
+    assert says in last_lines
+    assert 'To go on without it: FLOWCONTROL_PLUGINS="' in last_lines
+    assert not (project.folder / "db.sqlite3").exists()
+
+
+def test_other_commands_of_the_project_still_run(project: Project) -> None:
+    broken(project)
+    result = project.manage("send_newsletter")
+    assert (result.returncode, result.stdout) == (0, "newsletter sent\n"), result.stderr
+    assert "ZeroDivisionError: division by zero" in result.stderr
+
+
+def test_the_line_that_the_error_gives_is_the_way_on(project: Project) -> None:
+    broken(project)
+    refused = project.manage("makemigrations", "--check")
+    line = refused.stderr.rpartition('FLOWCONTROL_PLUGINS="')[2].partition('"')[0]
+    assert line == "acme*,zebra*,-acme"
+    result = project.manage("check", FLOWCONTROL_PLUGINS=line)
+    assert result.returncode == 0, result.stderr
+    assert "flowcontrol.I001" not in result.stdout, "infos are shown only when there is something worse"
+
+
+def test_plugins_that_are_switched_off_cannot_break_anything(project: Project) -> None:
+    broken(project)
+    result = project.run("server.py", FLOWCONTROL_PLUGINS="")
+    assert result.returncode == 0
+    assert result.stdout.splitlines() == ["acme:disabled zebra:disabled", "shop.pack"]
+    assert result.stderr == ""
+
+
+def test_isolation_can_be_forced_on_schema_commands_and_strictness_on_servers(project: Project) -> None:
+    broken(project)
+    project.write("site_settings.py", SETTINGS + 'FLOWCONTROL["PLUGIN_ERRORS"] = "isolate"\n')
+    assert project.manage("showmigrations").returncode == 0
+    project.write("site_settings.py", SETTINGS + 'FLOWCONTROL["PLUGIN_ERRORS"] = "raise"\n')
+    result = project.run("server.py")
+    assert result.returncode != 0
+    assert "PluginError" in result.stderr
+
+
+def test_a_broken_flow_actions_module_is_isolated_with_all_it_registered(project: Project) -> None:
+    project.write("shop/flow_actions.py", FLOW_ACTIONS + "\n1 / 0\n")
+    result = project.run("server.py")
+    assert result.returncode == 0
+    assert result.stdout.splitlines()[1] == "zebra.act"
+    checked = project.manage("check")
+    assert checked.returncode == 1
+    assert "(flowcontrol.E007)" in checked.stderr
+    assert "Importing shop.flow_actions raised ZeroDivisionError" in checked.stderr
+
+
+def test_apps_of_plugins_come_from_metadata_in_the_order_of_the_list(project: Project) -> None:
+    project.install("acme", "1 / 0", app="acme_pack.apps:AcmeConfig")
+    project.install("acme_zoo", "1 / 0", app="acme_zoo.apps:ZooConfig")
+    code = (
+        "import sys; from flowcontrol.plugins import plugin_apps;"
+        "print(plugin_apps({'PLUGINS': ['acme_zoo', '*']}), plugin_apps({'PLUGINS': ['*', '-acme-*']}));"
+        "print([name for name in sys.modules if name.startswith('acme')],"
+        " 'django.db.models' in sys.modules, 'django.template' in sys.modules)"
+    )
+    result = project.run("-c", code)
+    assert result.stdout.splitlines() == [
+        "['acme_zoo.apps.ZooConfig', 'acme_pack.apps.AcmeConfig'] ['acme_pack.apps.AcmeConfig']",
+        "[] False False",
+    ], result.stderr
+    switched_off = project.run("-c", code, FLOWCONTROL_PLUGINS="")
+    assert switched_off.stdout.splitlines()[0] == "[] []"
+
+
+def test_the_apps_of_rivals_stay_out(project: Project) -> None:
+    project.install("acme", distribution="acme-one", app="acme_one.apps:Config")
+    project.install("acme", distribution="acme-two", app="acme_two.apps:Config")
+    code = (
+        "from flowcontrol.plugins import plugin_apps;"
+        "print(plugin_apps({'PLUGINS': ['acme*']}), plugin_apps({'PLUGINS': ['acme*', 'acme-two']}))"
+    )
+    assert project.run("-c", code).stdout == "[] ['acme_two.apps.Config']\n"
+
+
+@pytest.mark.parametrize("value", ["'*'", "None", "3", "[3, None]", "['§']"])
+def test_a_list_that_cannot_be_read_does_not_stop_settings_from_loading(value: str, project: Project) -> None:
+    result = project.run(
+        "-c", f"from flowcontrol.plugins import plugin_apps; print(plugin_apps({{'PLUGINS': {value}}}))"
+    )
+    assert (result.stdout, result.returncode) == ("[]\n", 0), result.stderr
+    project.write("site_settings.py", SETTINGS.replace('["acme*", "zebra*"]', value))
+    checked = project.manage("check")
+    assert checked.returncode == 1
+    assert "(flowcontrol.E008)" in checked.stderr or "(flowcontrol.E006)" in checked.stderr
+    assert "Traceback" not in checked.stderr
+
+
+def test_a_hook_module_imports_without_django_set_up(project: Project) -> None:
+    result = project.run(
+        "-c", "import flowcontrol_actions_zebra_hooks as hooks; print(hooks.flowcontrol_plugin_info().api)"
+    )
+    assert result.stdout == "1.0\n", result.stderr

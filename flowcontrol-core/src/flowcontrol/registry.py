@@ -418,14 +418,14 @@ class TriggerRegistry(Registry[TriggerSpec]):
 
     def fire(self, name: str, obj: Model | None = None, state: Mapping[str, Any] | None = None) -> None:
         """Fire a trigger type. A trigger never hurts its caller: without an engine this logs an error."""
-        if isinstance(self._fire, str):
-            self._fire = import_path(self._fire)
-        if self._fire is None:
+        function = import_path(self._fire) if isinstance(self._fire, str) else self._fire
+        if function is None:
             logger.error(
                 "trigger lost, because flowcontrol is not ready: is it in INSTALLED_APPS? trigger=%s", name
             )
             return
-        self._fire(name, obj, state)
+        self._fire = function
+        function(name, obj, state)
 
 
 class SchedulerRegistry(Registry[SchedulerSpec]):
@@ -541,11 +541,8 @@ class SignalHandler:
 
 def _is_of(obj: Any, model: str) -> bool:
     """Whether an object is of the model "app.model", or of a proxy or child of it."""
-    return any(
-        kin._meta.label_lower == model
-        for kin in type(obj).__mro__
-        if getattr(kin, "_meta", None) is not None and hasattr(kin._meta, "label_lower")
-    )
+    labels = (getattr(getattr(kin, "_meta", None), "label_lower", None) for kin in type(obj).__mro__)
+    return model in labels
 
 
 def register_trigger(

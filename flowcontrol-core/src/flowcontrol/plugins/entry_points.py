@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import importlib_metadata
@@ -75,7 +76,8 @@ def scan(path: list[str] | None = None) -> list[Installed]:
     """Plugins of all distributions on ``path`` (``sys.path``), sorted, each once."""
     found: set[Installed] = set()
     seen: set[str] = set()
-    distributions: Iterable[importlib_metadata.Distribution] = (
+    # The type that importlib-metadata gives its distributions has another name in each of its major versions.
+    distributions: Iterable[Any] = (
         importlib_metadata.distributions() if path is None else importlib_metadata.distributions(path=path)
     )
     for distribution in distributions:
@@ -96,7 +98,7 @@ def scan(path: list[str] | None = None) -> list[Installed]:
     return sorted(found)
 
 
-def _plugins_of(distribution: importlib_metadata.Distribution, name: str) -> list[Installed]:
+def _plugins_of(distribution: Any, name: str) -> list[Installed]:
     modules = {entry.name: entry.value for entry in distribution.entry_points if entry.group == GROUP}
     apps = {entry.name: entry.value for entry in distribution.entry_points if entry.group == APPS_GROUP}
     if not modules and not apps:
@@ -116,7 +118,7 @@ def _plugins_of(distribution: importlib_metadata.Distribution, name: str) -> lis
     ]
 
 
-def _editable(distribution: importlib_metadata.Distribution) -> str:
+def _editable(distribution: Any) -> str:
     text = distribution.read_text("direct_url.json")
     if not text:
         return ""

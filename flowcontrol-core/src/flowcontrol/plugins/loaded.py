@@ -36,8 +36,8 @@ class LoadedPlugins:
     #: Plugins on the list in their order, then the others by name, then failed apps.
     reports: tuple[PluginReport, ...] = ()
     hooks: Mapping[str, tuple[HookFunction, ...]] = field(default_factory=dict)
-    #: Where the filters of active plugins come from, by name.
-    filters: Mapping[str, str | Callable[..., Any]] = field(default_factory=dict)
+    #: Of each filter of an active plugin: where it is, and who provides it.
+    filters: Mapping[str, tuple[str | Callable[..., Any], str]] = field(default_factory=dict)
     failures: Counter[str] = field(default_factory=Counter)
 
     def report(self, name: str) -> PluginReport | None:

@@ -21,7 +21,7 @@ from django.utils.module_loading import module_has_submodule
 
 from .. import API_VERSION, conf, hookspecs, registry
 from ..exceptions import ConfigurationError, PluginError
-from ..expressions import register_filter, unregister_filter
+from ..expressions import filter_names, register_filter, unregister_filter
 from ..hookspecs import PROJECT_NAME, PluginInfo
 from ..registry import ActionSpec, FilterSpec, SchedulerSpec, TriggerSpec
 from ..suggestions import did_you_mean
@@ -154,8 +154,8 @@ def isolated_plugins(
         finally:
             _unregister_all(current())
             use(before)
-            for name, path in before.filters.items() if before else ():
-                register_filter(name, path)
+            for name, (path, provider) in before.filters.items() if before else ():
+                register_filter(name, path, provider)
 
 
 def _load(installed: tuple[Installed, ...], entries: Sequence[str] | None) -> LoadedPlugins:
@@ -173,7 +173,7 @@ def _load(installed: tuple[Installed, ...], entries: Sequence[str] | None) -> Lo
     selection = select(entries, installed)
     manager = pluggy.PluginManager(PROJECT_NAME)
     manager.add_hookspecs(hookspecs)
-    filters: dict[str, str | Callable[..., Any]] = {}
+    filters: dict[str, tuple[str | Callable[..., Any], str]] = {}
     reports = [_load_one(manager, plugin, entries, filters) for plugin in selection.chosen]
     reports += [_rejected(one, entries) for one in selection.rejected]
     active = {canonical(report.name) for report in reports if report.is_active}
@@ -228,7 +228,7 @@ def _load_one(
     manager: pluggy.PluginManager,
     plugin: Installed,
     entries: Sequence[str],
-    filters: dict[str, str | Callable[..., Any]],
+    filters: dict[str, tuple[str | Callable[..., Any], str]],
 ) -> PluginReport:
     """Load one plugin. Whatever it does wrong ends up in its report; then nothing of it stays registered."""
     report = PluginReport(
@@ -263,7 +263,7 @@ def _load_one(
             hint=f"{fault.hint or 'Mend or update it.'} To go on without it: {without(entries, plugin.name)}",
             error=fault.__cause__,
         )
-    filters.update((one.name, one.path) for one in declared.filters)
+    filters.update((one.name, (one.path, str(plugin))) for one in declared.filters)
     return replace(
         report,
         actions=tuple(one.name for one in declared.actions),
@@ -379,7 +379,7 @@ def _declarations(namespace: str, plugin: Installed, hooks: dict[str, pluggy.Hoo
         if hook not in hooks:
             return
         with _fence("declarations", hook):
-            returned = hooks[hook].function()
+            returned: Any = hooks[hook].function()
             if returned is None or isinstance(returned, (str, bytes)):
                 raise _Unusable("declarations", f"{hook} returned {returned!r}; it has to return a list.")
             found = list(returned)
@@ -438,8 +438,10 @@ def _register(plugin: Installed, declared: _Declarations) -> None:
         for scheduler in declared.schedulers:
             registry.schedulers.register(scheduler, provider)
         for one in declared.filters:
-            register_filter(one.name, one.path)
-            done.append(one.name)
+            is_new = one.name not in filter_names()
+            register_filter(one.name, one.path, provider)
+            # What was there before (the same function under the same name) has to survive a rollback.
+            done += [one.name] if is_new else []
     except Exception as error:
         _unregister(provider, done)
         raise _Unusable(

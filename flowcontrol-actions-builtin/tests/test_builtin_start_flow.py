@@ -148,3 +148,8 @@ def test_it_needs_the_slug_of_a_flow(refusals: Any, config: dict[str, Any]) -> N
 )
 def test_it_says_in_words_what_it_starts(configured: Any, config: dict[str, Any], words: str) -> None:
     assert StartFlow().summary(configured(StartFlow(), **config)) == words
+
+
+def test_a_document_that_says_nothing_passes_the_object_and_not_the_state() -> None:
+    fields = StartFlow.Config().fields
+    assert (fields["pass_object"].initial, fields["pass_state"].initial) == (True, None)

@@ -110,6 +110,16 @@ def test_a_reserved_key_is_refused_on_save_because_it_could_not_be_read(
 
 
 @BOTH
+def test_all_that_is_wrong_with_a_state_is_said_at_once(refusals: Any, action: BaseAction) -> None:
+    messages = refusals(action, state={"now": 1, "run": 2, "text": "1 and"}, evaluate=True)["state"]
+    assert [message.split()[2 if message.startswith("The key") else 0] for message in messages] == [
+        "“now”",
+        "“run”",
+        "text:",
+    ]
+
+
+@BOTH
 def test_a_key_that_is_no_name_is_allowed(visit: Any, action: BaseAction) -> None:
     context = visit(action, state={"first name": 1})
     action.run(context)

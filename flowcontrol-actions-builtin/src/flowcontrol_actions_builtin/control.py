@@ -105,6 +105,7 @@ class For(BaseAction):
         start = WholeNumberField(
             label=_("Start"),
             required=False,
+            initial="0",
             help_text=_("The first number: a whole number, or an expression that gives one. Empty: 0."),
         )
         end = WholeNumberField(
@@ -117,6 +118,7 @@ class For(BaseAction):
         step = WholeNumberField(
             label=_("Step"),
             required=False,
+            initial="1",
             allow_zero=False,
             help_text=_("What to add after each round; a negative number counts down. Empty: 1."),
         )

@@ -58,8 +58,9 @@ class Delay(BaseAction):
             label=_("Base date"),
             required=False,
             help_text=_(
-                "An expression that gives the date or datetime to count from, such as “object.due_date”. "
-                "A date is its midnight. Empty: the moment at which the step is reached."
+                "An expression that gives the date or datetime to count from, such as “object.due_date”; "
+                "a fixed one goes in quotes: “'2026-12-24'”. A date is its midnight. "
+                "Empty: the moment at which the step is reached."
             ),
         )
         months = forms.IntegerField(
@@ -106,6 +107,7 @@ class Delay(BaseAction):
         if_past = forms.ChoiceField(
             label=_("If already past"),
             required=False,
+            initial="continue",
             choices=[
                 ("continue", _("Continue with the next step")),
                 ("return", _("Return to the parent action")),

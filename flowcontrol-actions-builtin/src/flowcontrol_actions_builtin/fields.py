@@ -26,9 +26,9 @@ def whole_number(label: str, expression: Expression, value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     given = "nothing (None)" if value is None else f"{value!r:.80}, a {type(value).__name__}"
+    hint = " Keep one in the state, or give a default, such as “count|default:0”." if expression.names else ""
     raise EvaluationError(
-        f"{label}: the expression “{expression.source}” gives {given}, where a whole number is needed. "
-        "Keep a number in the state, or give a default, such as “count|default:0”."
+        f"{label}: the expression “{expression.source}” gives {given}, where a whole number is needed.{hint}"
     )
 
 

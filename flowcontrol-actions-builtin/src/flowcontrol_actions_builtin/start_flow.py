@@ -45,7 +45,8 @@ class StartFlow(BaseAction):
         pass_object = forms.BooleanField(
             label=_("Pass object"),
             required=False,
-            help_text=_("The new run is about the same object as this one."),
+            initial=True,
+            help_text=_("The new run is about the same object as this one, if this one is about any."),
         )
         pass_state = forms.BooleanField(
             label=_("Pass state"),

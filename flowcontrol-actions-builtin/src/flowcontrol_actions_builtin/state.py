@@ -34,9 +34,6 @@ class StateForm(ActionForm):
 
     def clean_state(self) -> dict[str, Any]:
         state: dict[str, Any] = self.cleaned_data["state"]
-        errors = [_refusal(key) for key in state if key in RESERVED_NAMES]
-        if errors:
-            raise ValidationError(errors)
         try:
             encode(state)
         except StateError as error:
@@ -44,11 +41,16 @@ class StateForm(ActionForm):
         return state
 
     def clean(self) -> dict[str, Any]:
-        if self.cleaned_data.get("evaluate") and "state" in self.cleaned_data:
-            try:
-                self.cleaned_data["state"] = compile_strings(self.cleaned_data["state"])
-            except ValidationError as error:
-                self.add_error("state", error)
+        state = self.cleaned_data.get("state")
+        if state is not None:
+            errors = [_refusal(key) for key in state if key in RESERVED_NAMES]
+            if self.cleaned_data["evaluate"]:
+                try:
+                    self.cleaned_data["state"] = compile_strings(state)
+                except ValidationError as error:
+                    errors.append(error)
+            if errors:
+                self.add_error("state", ValidationError(errors))
         return self.cleaned_data
 
 

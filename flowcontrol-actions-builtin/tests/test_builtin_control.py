@@ -9,10 +9,9 @@ import pytest
 from flowcontrol.base import BaseAction, Decision, EnterBranch, Next, ReturnToParent, StopFlow
 from flowcontrol.base import LeaveBranch as LeaveBranchDecision
 from flowcontrol.exceptions import EvaluationError
+from flowcontrol_actions_builtin.control import For, If, LeaveBranch, Return, Stop, While
 from hypothesis import given
 from hypothesis import strategies as st
-
-from flowcontrol_actions_builtin.control import For, If, LeaveBranch, Return, Stop, While
 
 NAMED = "round_number"
 
@@ -160,7 +159,7 @@ def test_a_literal_that_is_no_whole_number_is_refused_on_save(
 @pytest.mark.parametrize(
     ("value", "named"),
     [
-        (Decimal("2"), "Decimal"),
+        (Decimal(2), "Decimal"),
         (2.0, "float"),
         ("2", "str"),
         (None, "nothing"),

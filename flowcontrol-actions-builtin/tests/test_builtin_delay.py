@@ -10,7 +10,6 @@ import pytest
 from django.test import override_settings
 from flowcontrol.base import Decision, LeaveBranch, Next, ReturnToParent, StopFlow, Wait
 from flowcontrol.exceptions import EvaluationError
-
 from flowcontrol_actions_builtin.delay import Delay
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -234,7 +233,7 @@ def test_what_cannot_be_read_is_refused_with_the_reason(
         ({"weekday": 0}, "until Monday"),
         ({"time": "09:00:30", "time_zone": "Europe/Berlin"}, "until 09:00:30 (Europe/Berlin)"),
         ({"base_date": "object.due_date"}, "Until object.due_date"),
-        ({"base_date": "object.due_date", "seconds": -259200}, "−3 days, 0:00:00 from object.due_date"),
+        ({"base_date": "object.due_date", "seconds": -259200}, "-3 days, 0:00:00 from object.due_date"),
         ({"base_date": "object.due_date", "months": 2}, "2 months from object.due_date"),
     ],
 )

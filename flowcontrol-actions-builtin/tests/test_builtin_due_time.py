@@ -7,10 +7,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from flowcontrol.exceptions import EvaluationError
+from flowcontrol_actions_builtin.due_time import Shift, due_time, first_moment, moment_of
 from hypothesis import assume, given
 from hypothesis import strategies as st
-
-from flowcontrol_actions_builtin.due_time import Shift, due_time, first_moment, moment_of
 
 BERLIN = ZoneInfo(
     "Europe/Berlin"

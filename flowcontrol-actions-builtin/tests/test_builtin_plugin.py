@@ -8,7 +8,6 @@ import sys
 import pytest
 from flowcontrol.base import BaseAction, Effect
 from flowcontrol.registry import ActionSpec, import_path
-
 from flowcontrol_actions_builtin.plugin import flowcontrol_plugin_info, flowcontrol_register_actions
 
 SPECS = list(flowcontrol_register_actions())

@@ -14,7 +14,6 @@ from flowcontrol.documents import import_flow
 from flowcontrol.engine import Started, start_flow
 from flowcontrol.exceptions import EvaluationError, FlowNotFound, FlowNotStartable
 from flowcontrol.models import Flow, FlowRun
-
 from flowcontrol_actions_builtin.start_flow import StartFlow
 
 pytestmark = pytest.mark.django_db

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 from flowcontrol.base import BaseAction, Next
 from flowcontrol.exceptions import EvaluationError
+from flowcontrol_actions_builtin.state import SetState, UpdateState
 from hypothesis import given
 from hypothesis import strategies as st
-
-from flowcontrol_actions_builtin.state import SetState, UpdateState
 
 BOTH = pytest.mark.parametrize("action", [SetState(), UpdateState()])
 

@@ -175,18 +175,14 @@ class Departure(BaseAction):
     """A way out of the branch, taken always or only when a condition is true."""
 
     effect = Effect.PURE
+    decision: ClassVar[Decision]
 
     class Config(OptionalConditionForm):
         """The condition under which the way out is taken."""
 
     def run(self, context: ActionContext) -> Decision:
         condition: Expression | None = context.config["condition"]
-        if condition is not None and not context.evaluate(condition):
-            return Next()
-        return self.leave(condition)
-
-    def leave(self, condition: Expression | None) -> Decision:
-        raise NotImplementedError
+        return self.decision if condition is None or context.evaluate(condition) else Next()
 
     def summary(self, config: Mapping[str, Any]) -> str:
         condition: Expression | None = config["condition"]
@@ -198,9 +194,7 @@ class Return(Departure):
 
     name = "builtin.return"
     label = "Return to action"
-
-    def leave(self, condition: Expression | None) -> Decision:
-        return ReturnToParent()
+    decision = ReturnToParent()
 
 
 class LeaveBranch(Departure):
@@ -208,16 +202,19 @@ class LeaveBranch(Departure):
 
     name = "builtin.leave_branch"
     label = "Leave branch"
-
-    def leave(self, condition: Expression | None) -> Decision:
-        return LeaveBranchDecision()
+    decision = LeaveBranchDecision()
 
 
 class Stop(Departure):
-    """Stops the flow."""
+    """Stops the flow, saying on which condition."""
 
     name = "builtin.stop"
     label = "Stop flow"
+    decision = StopFlow()
 
-    def leave(self, condition: Expression | None) -> Decision:
-        return StopFlow("" if condition is None else f"The condition is true: {condition.source}")
+    def run(self, context: ActionContext) -> Decision:
+        decision = super().run(context)
+        condition: Expression | None = context.config["condition"]
+        if condition is None or decision != self.decision:
+            return decision
+        return StopFlow(f"The condition is true: {condition.source}")

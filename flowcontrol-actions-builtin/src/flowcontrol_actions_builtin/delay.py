@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
@@ -165,7 +165,7 @@ class Delay(BaseAction):
             text = f"{text} ({config['time_zone'].key})"
         return text
 
-    def _due_time(self, context: ActionContext) -> datetime.datetime:
+    def _due_time(self, context: ActionContext) -> dt.datetime:
         config = context.config
         zone = config["time_zone"] or timezone.get_default_timezone()
         shift = Shift(config["months"] or 0, config["seconds"] or 0, config["weekday"], config["time"])
@@ -183,10 +183,10 @@ def _seconds(seconds: int | None) -> str:
     """Elapsed time as people read it: “1 day, 2:00:00”, with a minus in front when it goes back."""
     if seconds is None:
         return ""
-    return ("−" if seconds < 0 else "") + str(datetime.timedelta(seconds=abs(seconds)))
+    return ("-" if seconds < 0 else "") + str(dt.timedelta(seconds=abs(seconds)))
 
 
-def _until(weekday: int | None, at: datetime.time | None) -> str:
+def _until(weekday: int | None, at: dt.time | None) -> str:
     day = "" if weekday is None else str(WeekdayField.LABELS[weekday])
     clock = "" if at is None else at.isoformat(timespec="seconds" if at.second else "minutes")
     return gettext("until %(moment)s") % {"moment": f"{day} {clock}".strip()} if day or clock else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import difflib
 import zoneinfo
 from typing import Any
@@ -60,7 +60,7 @@ class WholeNumberField(ExpressionField):
 
 
 #: For expressions that read no name, so that neither this clock nor this object is ever asked for.
-EMPTY_SCOPE = Scope({}, {}, {}, datetime.datetime.min.replace(tzinfo=datetime.UTC), lambda: None)
+EMPTY_SCOPE = Scope({}, {}, {}, dt.datetime.min.replace(tzinfo=dt.UTC), lambda: None)
 
 
 class NameField(forms.CharField):
@@ -142,10 +142,10 @@ class ClockTimeField(forms.TimeField):
         ),
     }
 
-    def to_python(self, value: Any) -> datetime.time | None:
+    def to_python(self, value: Any) -> dt.time | None:
         if isinstance(value, (int, float)):
             raise ValidationError(self.error_messages["number"], code="number", params={"value": value})
-        if value is not None and not isinstance(value, (str, datetime.time)):
+        if value is not None and not isinstance(value, (str, dt.time)):
             raise ValidationError(self.error_messages["invalid"], code="invalid")
         return super().to_python(value)
 

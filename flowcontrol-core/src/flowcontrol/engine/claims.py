@@ -60,8 +60,12 @@ def claim(limit: int, clock: Clock, run_ids: Sequence[int] | None = None) -> lis
     token = uuid.uuid4().hex
     started = time.monotonic()
     features = connections[due.db].features
-    take = _take_locked if features.has_select_for_update else _take_by_update
-    taken = take(due, limit, token, clock)
+    if features.has_select_for_update:
+        taken = _take_locked(due, limit, token, clock)
+    else:
+        # SQLite has no row locks: the UPDATE repeats the condition, so that of two workers one gets each run.
+        ids = run_ids if run_ids is not None else _pick(due, limit)
+        taken = _take_by_update(due, ids, token, clock) if ids else []
     return [Claim(run, token, run.claimed_at, started) for run in taken]
 
 
@@ -78,14 +82,15 @@ def _take_locked(due: FlowRunQuerySet, limit: int, token: str, clock: Clock) -> 
     return runs
 
 
-def _take_by_update(due: FlowRunQuerySet, limit: int, token: str, clock: Clock) -> list[_Claimed]:
-    # SQLite has no row locks: the UPDATE repeats the condition, so that of two workers one gets each run.
-    runs = _together(list(due.only("pk", "claim_count")[:limit]))
-    if not runs or not due.order_by().filter(pk__in=[run.pk for run in runs]).update(
-        **transitions.running(token, clock, lease_length())
-    ):
+def _pick(due: FlowRunQuerySet, limit: int) -> list[int]:
+    return [run.pk for run in _together(list(due.only("pk", "claim_count")[:limit]))]
+
+
+def _take_by_update(due: FlowRunQuerySet, ids: Sequence[int], token: str, clock: Clock) -> list[_Claimed]:
+    if not due.order_by().filter(pk__in=ids).update(**transitions.running(token, clock, lease_length())):
         return []
-    return list(_dated(_held(due, runs).filter(token=token).order_by("id"), clock))
+    held = FlowRun.objects.using(due.db).filter(pk__in=ids, token=token)
+    return list(_dated(held.order_by("id"), clock))
 
 
 def _together(due: list[Any]) -> list[Any]:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from .. import conf
 from ..exceptions import FlowNotStartable
-from ..models import FlowRun
+from ..models import FlowRun, RunStatus
 from . import transitions
 from .claims import Claim, claim, database
 from .clock import Clock, VirtualClock
@@ -45,7 +45,7 @@ def continue_flowruns(
         )
         if not claims:
             break
-        executed += _execute_all(claims, clock, should_stop)
+        executed += len(_execute_all(claims, clock, should_stop))
     return Summary(executed)
 
 
@@ -56,23 +56,34 @@ def execute_run(run: FlowRun | int, now: datetime | None = None) -> FlowRun:
     """
     run_id = run if isinstance(run, int) else run.pk
     clock = Clock() if now is None else VirtualClock(now)
-    # A run that used up its time slice is due again at once.
+    left: FlowRun | None = None
     while claims := claim(1, clock, [run_id]):
-        _execute_all(claims, clock, lambda: False)
+        (left,) = _execute_all(claims, clock, lambda: False)
+        if left is None or left.status != RunStatus.PENDING:
+            break
+        # It used up its time slice, and is due again.
+    return _get(run_id) if left is None else left
+
+
+def _get(run_id: int) -> FlowRun:
     try:
         return FlowRun.objects.using(database()).get(pk=run_id)
     except FlowRun.DoesNotExist as error:
         raise FlowNotStartable(f"There is no run {run_id}.") from error
 
 
-def _execute_all(claims: list[Claim], clock: Clock, should_stop: Callable[[], bool]) -> int:
+def _execute_all(
+    claims: list[Claim], clock: Clock, should_stop: Callable[[], bool]
+) -> list[FlowRun | None]:
+    """The runs as they were left; fewer than the claims when it had to stop."""
+    left: list[FlowRun | None] = []
     with kept_alive(claims[0].token, [each.run.pk for each in claims]):
         for index, each in enumerate(claims):
             if should_stop():
                 _hand_back(claims[index:], clock)
-                return index
-            execute(each, clock, should_stop)
-    return len(claims)
+                break
+            left.append(execute(each, clock, should_stop))
+    return left
 
 
 def _hand_back(claims: list[Claim], clock: Clock) -> None:

@@ -10,7 +10,8 @@ from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, OperationalError, connections, transaction
+from django.db.models.expressions import Combinable
 from django.utils import timezone
 
 from .. import conf
@@ -42,8 +43,11 @@ _PLAIN = frozenset({bool, int, str, type(None)})
 _DATABASE_IS_GONE = (OperationalError, InterfaceError)
 
 
-def execute(claim: Claim, clock: Clock, should_stop: Callable[[], bool] = lambda: False) -> None:
+def execute(claim: Claim, clock: Clock, should_stop: Callable[[], bool] = lambda: False) -> FlowRun | None:
     """Execute a claimed run until it ends, waits, is blocked, or its time slice is over.
+
+    Returns the run as it was written when it was left (dates that the database chose are read when asked for),
+    or None when somebody else has it by now.
 
     Nothing that goes wrong with this run is raised, so that it stops no other. While the database is away nothing
     can be written: the lease passes, and the run goes on from its last checkpoint.
@@ -51,6 +55,7 @@ def execute(claim: Claim, clock: Clock, should_stop: Callable[[], bool] = lambda
     execution = _Execution(claim, clock, should_stop)
     try:
         execution.go()
+        return claim.run
     except LeaseLost as lost:
         logger.warning("lease lost run=%s: %s", claim.run.pk, lost)
     except _DATABASE_IS_GONE:
@@ -58,6 +63,7 @@ def execute(claim: Claim, clock: Clock, should_stop: Callable[[], bool] = lambda
     except Exception as error:
         logger.exception("engine error run=%s", claim.run.pk)
         execution.give_up(error)
+    return None
 
 
 class _StepFailed(Exception):
@@ -297,8 +303,10 @@ class _Execution:
         event = decision.event or ""
         self.leave(transitions.waiting(until, event, decision.match_object), position)
         if event:
-            # An event that was committed while we wrote saw no run to wake. Whoever commits last sees the other.
-            transaction.on_commit(self.wake_if_event_came, using=database())
+            # An event that came while we wrote saw no run to wake. Whoever commits last sees the other.
+            self.wake_if_event_came()
+            if connections[database()].in_atomic_block:
+                transaction.on_commit(self.wake_if_event_came, using=database())
 
     def wake_if_event_came(self) -> None:
         runs = FlowRun.objects.using(database()).filter(pk=self.run.pk, status=RunStatus.WAITING)
@@ -341,14 +349,14 @@ class _Execution:
     ) -> None:
         """Write the end; ``position`` is where the run stands when that is somewhere to go on from."""
         run = self.run
-        with transaction.atomic(using=database()):
-            self.write(transitions.ended(status, self.clock, reason, trace), position)
-            released = (
-                limits.release(run.flow_id, run.object_model, run.object_id, self.clock)
-                if self.program.limits.when_reached == "queue"
-                else []
-            )
-        announce.ready(released)
+        ended = transitions.ended(status, self.clock, reason, trace)
+        if self.program.limits.when_reached == "queue":
+            with transaction.atomic(using=database()):
+                self.write(ended, position)
+                released = limits.release(run.flow_id, run.object_model, run.object_id, self.clock)
+            announce.ready(released)
+        else:
+            self.write(ended, position)
         announce.finished(run, self.program.slug, status, reason)
 
     def leave(self, values: Mapping[str, Any], position: Position | None = None) -> None:
@@ -394,6 +402,7 @@ class _Execution:
                     run_id=run.pk, packed=StepRecord.pack(self.records)
                 )
         self.records.clear()
+        _mirror(run, {**columns, **values})
 
     def give_up(self, error: Exception) -> None:
         """The engine itself failed at this run: fail it with what is known, if its lease still allows that."""
@@ -433,6 +442,15 @@ def _told(decision: Decision) -> str:
         case StopFlow(reason=reason) if reason:
             return f"StopFlow {reason[:200]}"
     return type(decision).__name__
+
+
+def _mirror(run: FlowRun, values: Mapping[str, Any]) -> None:
+    """Give the instance what was written; what the database computed is read when somebody asks for it."""
+    for name, value in values.items():
+        if isinstance(value, Combinable):
+            run.__dict__.pop(name, None)
+        else:
+            setattr(run, name, value)
 
 
 def _check_storable(values: Mapping[str, Any]) -> None:

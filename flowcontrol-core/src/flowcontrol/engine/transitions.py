@@ -69,8 +69,8 @@ def running(token: str, clock: Clock, lease: timedelta) -> dict[str, Any]:
 
 
 def continued(clock: Clock, lease: timedelta) -> dict[str, Any]:
-    """Still running, and its lease renewed, with a checkpoint."""
-    return {"status": RunStatus.RUNNING, "due_at": clock.after(lease), "claim_count": 0, **_NO_WAIT}
+    """Still running, and its lease renewed, with a checkpoint. The claim counts for the step that follows."""
+    return {"status": RunStatus.RUNNING, "due_at": clock.after(lease), "claim_count": 1, **_NO_WAIT}
 
 
 def handed_back(clock: Clock) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.template import TemplateSyntaxError
 from django.template.base import FilterExpression, Variable
-from django.template.smartif import IfParser
+from django.template.smartif import IfParser, Literal
 from django.utils.text import smart_split
 
 from .. import conf
@@ -110,12 +110,11 @@ class _Parser(IfParser):  # type: ignore[misc]  # untyped in django-stubs
         return _filtered(parsed, self.names, column)
 
 
-class _Operand:
-    """What Django's parser sees of an operand: something with an ``evaluate``."""
-
-    id = "operand"
+class _Operand(Literal):  # type: ignore[misc]  # untyped in django-stubs
+    """An operand, which to Django's parser is a literal."""
 
     def __init__(self, evaluate: Evaluate) -> None:
+        super().__init__(None)
         self.evaluate = evaluate
 
 
@@ -221,8 +220,6 @@ _CONSTANTS = {"True": True, "False": False, "None": None}
 def _compiled(node: Any) -> Evaluate:
     if isinstance(node, _Operand):
         return node.evaluate
-    if node.id == "literal":
-        return _compiled(node.value)
     if node.id == "not":
         inner = _compiled(node.first)
         return lambda scope: not inner(scope)

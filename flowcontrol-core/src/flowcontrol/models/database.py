@@ -28,7 +28,7 @@ class DatabaseNow(Func):
     def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any) -> Any:
         # Milliseconds are all that SQLite has; as text they sort right beside Django's microseconds.
         return self.as_sql(
-            compiler, connection, template="STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW')", **extra
+            compiler, connection, template="STRFTIME('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f', 'NOW')", **extra
         )
 
 

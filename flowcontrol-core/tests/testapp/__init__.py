@@ -1,0 +1,1 @@
+"""Models for tests: what a project's own look like."""

@@ -23,8 +23,7 @@ from .schema import DOCUMENT, LIMITS, MAX_BYTES, MAX_DEPTH, MAX_NESTING, MAX_STE
 
 __all__ = ["FlowReference", "examine", "model_label", "problems_among"]
 
-#: More values than a document of MAX_BYTES can hold.
-_MAX_VALUES = MAX_BYTES
+_MAX_VALUES = 500_000
 _MAX_INTEGER = 2**63
 
 
@@ -37,6 +36,7 @@ class FlowReference:
 
 
 Finding = Problem | FlowReference
+_Place = tuple["_Place", str | int] | None
 
 
 def examine(document: object, *, is_draft: bool = False) -> list[Finding]:
@@ -74,35 +74,37 @@ def _unknown_flow(reference: FlowReference, known: Collection[str]) -> Problem:
 
 def _unfit_for_json(document: object) -> Iterator[Problem]:
     """Values that no database could give back. Without recursion: nothing is known about the document yet."""
-    stack: list[tuple[str, Any, int]] = [("", document, 0)]
+    # Places are linked, (place above, key or index), and spelled out for a complaint only.
+    stack: list[tuple[_Place, Any, int]] = [(None, document, 0)]
     count = 0
     while stack:
-        path, value, depth = stack.pop()
+        place, value, depth = stack.pop()
         count += 1
         if count > _MAX_VALUES:
             yield Problem("", f"The document has more than {_MAX_VALUES:,} values; split the flow.")
             return
         if type(value) not in (dict, list):
-            message = _unfit_value(value)
-            if message:
-                yield Problem(path, message, value)
+            if message := _unfit_value(value):
+                yield Problem(_spelled(place), message, value)
         elif depth >= MAX_NESTING:
-            yield Problem(path, f"This is nested more than {MAX_NESTING} deep; make the flow flatter.")
+            yield Problem(
+                _spelled(place), f"This is nested more than {MAX_NESTING} deep; make the flow flatter."
+            )
         elif type(value) is list:
-            stack.extend(
-                (join(path, index), item, depth + 1) for index, item in reversed([*enumerate(value)])
-            )
+            stack.extend(((place, index), value[index], depth + 1) for index in reversed(range(len(value))))
         else:
-            yield from (
-                Problem(path, f"The key {_shown(key)} {message}", key)
-                for key in value
-                if (message := _unfit_key(key))
-            )
-            stack.extend(
-                (join(path, key), item, depth + 1)
-                for key, item in reversed(value.items())
-                if not _unfit_key(key)
-            )
+            unfit = {key: message for key in value if (message := _unfit_key(key))}
+            for key, message in unfit.items():
+                yield Problem(_spelled(place), f"The key {_shown(key)} {message}", key)
+            stack.extend(((place, key), value[key], depth + 1) for key in reversed(value) if key not in unfit)
+
+
+def _spelled(place: _Place) -> str:
+    parts: list[str | int] = []
+    while place is not None:
+        place, part = place
+        parts.append(part)
+    return join("", *reversed(parts))
 
 
 def _unfit_key(key: object) -> str:

@@ -98,9 +98,11 @@ def wait(**config: Any) -> dict[str, Any]:
         (
             document({"action": "demo.plain"}, {"action": "http.send_request", "name": "Send invoice"}),
             "steps[1].action",
-            "Step 2 “Send invoice” uses the action “http.send_request”, which no loaded plugin provides. "
-            'No plugin "http" is installed. Try: pip install flowcontrol-actions-http, and restart. '
-            "Or remove the step.",
+            (
+                "Step 2 “Send invoice” uses the action “http.send_request”, which no loaded plugin provides. "
+                'No plugin "http" is installed. Try: pip install flowcontrol-actions-http, and restart. '
+                "Or remove the step."
+            ),
         ),
         (document({"action": "demo.plian"}), "steps[0].action", "Did you mean “demo.plain”?"),
         (
@@ -258,11 +260,12 @@ def test_bounds_of_size_and_depth_are_problems() -> None:
 
 # -- anything at all ---------------------------------------------------------------------------------------
 
-KEYS = (
+WORDS = (
     "flowcontrol slug name description object condition active limits triggers steps id action note enabled "
     "config config_version branches on active_since does step concurrent per_object when_reached else seconds "
     "at day if_past days is_loud state text evaluate flow start times"
-).split()
+)
+KEYS = WORDS.split()
 anything = st.recursive(
     st.none()
     | st.booleans()
@@ -335,7 +338,7 @@ near_documents = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(anything | near_documents)
 def test_validate_never_raises_and_leaves_the_document_alone(found: Any) -> None:
     before = repr(found)

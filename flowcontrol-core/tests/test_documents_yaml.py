@@ -6,11 +6,10 @@ import time
 
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
-
 from flowcontrol.documents.yaml import parse_yaml, to_yaml
 from flowcontrol.exceptions import DocumentError
+from hypothesis import given
+from hypothesis import strategies as st
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.sampled_from(
     [

@@ -118,9 +118,8 @@ def migrated(action: BaseAction, config: dict[str, Any], version: int) -> dict[s
             f"to {action.config_version}: {type(error).__name__}: {error}."
         ) from error
     if not isinstance(result, dict):
-        raise ValueError(
-            f"{action.name}.migrate_config returned {in_words(json_type(result))}, not a mapping."
-        )
+        found = in_words(json_type(result))
+        raise ValueError(f"{action.name}.migrate_config returned {found}, not a mapping.")  # noqa: TRY004
     return result
 
 
@@ -187,7 +186,7 @@ def _wrong_types(form: forms.Form, config: Mapping[str, Any], path: str) -> list
 def _typed(action: BaseAction, config: dict[str, Any], path: str) -> list[Problem]:
     try:
         return _wrong_types(action.Config(config), config, path)
-    except Exception:  # the form cannot even be made, and check_config has said so
+    except Exception:  # noqa: BLE001  a plugin's form that cannot even be made; check_config has said so
         return []
 
 

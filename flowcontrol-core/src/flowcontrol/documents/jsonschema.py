@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from django import forms
@@ -117,7 +118,7 @@ def _action(action: BaseAction) -> dict[str, Any]:
 def _config(action: BaseAction) -> dict[str, Any]:
     try:
         fields = action.Config().fields
-    except Exception:  # a plugin's form; validate says what is wrong with it
+    except Exception:  # noqa: BLE001  a plugin's form; validate says what is wrong with it
         return {"type": "object", "required": []}
     return {
         "type": "object",
@@ -159,7 +160,7 @@ def _spellings(value: str) -> list[Any]:
             number = kind(value)
         except ValueError:
             continue
-        if str(number) == value and number not in (float("inf"), float("-inf")) and number == number:
+        if str(number) == value and math.isfinite(number):
             spellings.append(number)
     return spellings
 

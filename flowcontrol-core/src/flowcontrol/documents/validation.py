@@ -87,9 +87,9 @@ def _unfit_for_json(document: object) -> Iterator[Problem]:
             if message := _unfit_value(value):
                 yield Problem(_spelled(place), message, value)
         elif depth >= MAX_NESTING:
-            yield Problem(
-                _spelled(place), f"This is nested more than {MAX_NESTING} deep; make the flow flatter."
-            )
+            message = f"This is nested more than {MAX_NESTING} deep; make the flow flatter."
+            yield Problem(_spelled(place), message)
+            return  # what contains itself would be told at every turn
         elif type(value) is list:
             stack.extend(((place, index), value[index], depth + 1) for index in reversed(range(len(value))))
         else:
@@ -141,7 +141,7 @@ def _unfit_value(value: object) -> str:
 def _shown(value: object) -> str:
     try:
         return shorten(repr(value))
-    except Exception:  # anybody's object
+    except Exception:  # noqa: BLE001  anybody's object
         return f"of type {type(value).__name__}"
 
 

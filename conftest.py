@@ -1,0 +1,57 @@
+"""What holds for the tests of every distribution: services, markers, hypothesis."""
+
+from __future__ import annotations
+
+import os
+
+import django
+import pytest
+from flowcontrol_tests import databases
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("default", max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("default"), max_examples=200, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+#: Server of each marker that names one.
+_SERVERS = {server.name: server for server in databases.SERVERS}
+
+
+def pytest_report_header() -> list[str]:
+    return [f"Django {django.__version__}, database: {databases.chosen().name}", *_services()]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    database = databases.chosen()
+    if hasattr(config, "workerinput"):
+        return
+    required = os.environ.get("FLOWCONTROL_REQUIRE_SERVICES") == "1"
+    for server in databases.SERVERS:
+        reason = databases.unreachable(server) if required or server is database else ""
+        if reason:
+            raise pytest.UsageError(
+                f"{server.name} does not answer ({reason}). Start it, set {server.variable} to where it is, or run "
+                "the tests without it (FLOWCONTROL_REQUIRE_SERVICES=0, --database sqlite)."
+            )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    name = databases.chosen().name
+    for item in items:
+        wanted = [marker for marker in _SERVERS if item.get_closest_marker(marker)]
+        if wanted and name not in wanted:
+            item.add_marker(pytest.mark.skip(reason=f"needs --database {' or '.join(wanted)}"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for line in _services():
+        terminalreporter.write_line(line)
+
+
+def _services() -> list[str]:
+    return [
+        f"{server.name}: not found, its tests are left out ({reason})"
+        if (reason := databases.unreachable(server))
+        else f"{server.name}: found"
+        for server in databases.SERVERS
+    ]

@@ -9,9 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 import flowcontrol
+import pytest
 
 SETTINGS = """
 from flowcontrol.plugins import plugin_apps
@@ -170,6 +169,7 @@ def test_a_server_goes_on_without_the_plugin_and_says_so_once(
 ) -> None:
     arrange(project)
     result = project.run("server.py")
+    assert check_id not in result.stderr, "a server runs no checks"
     assert result.returncode == 0, result.stderr
     assert "zebra:active" in result.stdout
     assert "acme:active" not in result.stdout

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from flowcontrol.plugins.entry_points import Installed
 from flowcontrol.plugins.report import Problem
 from flowcontrol.plugins.selection import in_force, select
 from flowcontrol.plugins.versions import is_bound, satisfies
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def plugin(name: str, distribution: str = "", version: str = "1.0", **more: str) -> Installed:

@@ -1,4 +1,4 @@
-"""Actions and trigger types by name: what is missing has a reason, what is taken stays, what is kept stays alive."""
+"""Actions and trigger types by name: the missing has a reason, the taken stays, the kept stays alive."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from django.contrib.auth.models import Group, User
 from django.db.models.signals import post_save
 from django.dispatch import Signal
 from django.test.utils import isolate_apps
-
 from flowcontrol import registry
 from flowcontrol.base import BaseAction
 from flowcontrol.exceptions import ActionNotInstalled, ConfigurationError, RegistrationError
@@ -187,10 +186,14 @@ def test_a_class_declared_as_text_may_register_itself_when_imported(
 
 
 def test_what_registers_half_and_then_fails_registers_nothing() -> None:
-    with pytest.raises(ZeroDivisionError), registry.undone_on_error():
-        registry.register_action(Greet)
-        registry.register_trigger("auth.half")
-        raise ZeroDivisionError
+    def register_half() -> None:
+        with registry.undone_on_error():
+            registry.register_action(Greet)
+            registry.register_trigger("auth.half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        register_half()
     assert "auth.greet" not in registry.actions
     assert "auth.half" not in registry.triggers
 

@@ -20,9 +20,9 @@ class FlowcontrolConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Raises ``PluginError`` where the policy says so, and then last: commands that report get all of it."""
-        # As a path: the engine imports models, which are not there yet when Django imports this module, and most
-        # processes never fire a trigger before their first request.
+        """Raises ``PluginError`` where the policy says so, as its last act: the rest is there by then."""
+        # As a path: the engine imports models, which are not there yet when Django imports this module, and
+        # most processes never fire a trigger before their first request.
         registry.set_fire("flowcontrol.engine:fire_trigger")
         for check in checks.CHECKS:
             register(check, checks.TAG)

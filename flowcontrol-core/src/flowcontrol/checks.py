@@ -1,4 +1,4 @@
-"""System checks of the settings and the plugins. They read what loading found out, and import nothing themselves."""
+"""System checks of settings and plugins. They read what loading found out and import nothing themselves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.apps import apps
-from django.core.checks import CheckMessage, Error, Info, Warning
+from django.core.checks import CheckMessage, Error, Info
+from django.core.checks import Warning as Caution
 
 from . import conf, plugins, registry
 from .exceptions import ConfigurationError
@@ -59,22 +60,22 @@ _IDS = {
 }
 
 
-def check_settings(**kwargs: Any) -> list[CheckMessage]:
+def check_settings(**_: Any) -> list[CheckMessage]:
     """Keys and values of ``settings.FLOWCONTROL``."""
     return [
         *(Error(sentence, id="flowcontrol.E008") for sentence in conf.find_wrong()),
-        *(Warning(sentence, id="flowcontrol.W001") for sentence in conf.find_unknown()),
+        *(Caution(sentence, id="flowcontrol.W001") for sentence in conf.find_unknown()),
     ]
 
 
-def check_plugins(**kwargs: Any) -> list[CheckMessage]:
+def check_plugins(**_: Any) -> list[CheckMessage]:
     """What became of the plugins on the list.
 
     In a process that goes on without them (``plugins.policy``) these are warnings: there, a check that fails
     would stop the very command that isolating a plugin is meant to let run.
     """
     loaded = plugins.current()
-    serious = Warning if policy_in_force() is Policy.ISOLATE else Error
+    serious = Caution if policy_in_force() is Policy.ISOLATE else Error
     reported = conf.find_wrong()
     messages: list[CheckMessage] = [
         serious(sentence, id="flowcontrol.E006") for sentence in loaded.malformed if sentence not in reported
@@ -96,7 +97,7 @@ def check_plugins(**kwargs: Any) -> list[CheckMessage]:
     return messages
 
 
-def check_scheduler(**kwargs: Any) -> list[CheckMessage]:
+def check_scheduler(**_: Any) -> list[CheckMessage]:
     """That somebody provides the scheduler; importing it is left to its first use."""
     try:
         name = conf.settings.SCHEDULER
@@ -115,7 +116,7 @@ def check_scheduler(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-def check_names(**kwargs: Any) -> list[CheckMessage]:
+def check_names(**_: Any) -> list[CheckMessage]:
     """That names lead to who provides them: a plugin, or an app of the project."""
     owners = {config.label for config in apps.get_app_configs()}
     owned = {
@@ -124,9 +125,9 @@ def check_names(**kwargs: Any) -> list[CheckMessage]:
         for name in (*report.actions, *report.triggers, *report.schedulers)
     }
     return [
-        Warning(
-            f'The {one.kind} "{name}" of {one.provider(name)} begins with "{name.partition(".")[0]}", which is '
-            "neither the label of an app nor a plugin that provides it.",
+        Caution(
+            f'The {one.kind} "{name}" of {one.provider(name)} begins with "{name.partition(".")[0]}", which '
+            "is neither the label of an app nor a plugin that provides it.",
             hint=did_you_mean(name.partition(".")[0], owners) or "Begin it with the label of the app.",
             id="flowcontrol.W004",
         )
@@ -136,16 +137,16 @@ def check_names(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-def check_deployment(**kwargs: Any) -> list[CheckMessage]:
+def check_deployment(**_: Any) -> list[CheckMessage]:
     """That production lists its plugins by name, so that one which goes missing is noticed."""
     patterns = [entry for entry in plugins.current().entries if "*" in entry and not entry.startswith("-")]
     if not patterns:
         return []
     names = ", ".join(f'"{report.name}"' for report in plugins.reports() if report.is_active)
     return [
-        Warning(
-            f"The list of plugins takes whatever is installed ({', '.join(patterns)}): nobody is told when one is "
-            "missing, and any installed package can add one.",
+        Caution(
+            f"The list of plugins takes whatever is installed ({', '.join(patterns)}): nobody is told "
+            "when one is missing, and any installed package can add one.",
             hint=f'Name them: FLOWCONTROL = {{"PLUGINS": [{names}]}}',
             id="flowcontrol.W005",
         )
@@ -157,13 +158,13 @@ CHECKS = (check_settings, check_plugins, check_scheduler, check_names)
 
 def _oddities(report: PluginReport) -> Iterator[CheckMessage]:
     for sentence in report.warnings:
-        yield Warning(f"The {report.title}: {sentence}", id="flowcontrol.W002")
+        yield Caution(f"The {report.title}: {sentence}", id="flowcontrol.W002")
     if report.is_active and report.app and not _is_installed_app(report.app):
-        yield Warning(
-            f"The {report.title} has the app {report.app}, which is not in INSTALLED_APPS: its models and templates "
-            "are missing.",
-            hint='Write INSTALLED_APPS = [..., "flowcontrol", *plugin_apps(FLOWCONTROL)], with plugin_apps from '
-            "flowcontrol.plugins.",
+        yield Caution(
+            f"The {report.title} has the app {report.app}, which is not in INSTALLED_APPS: its models and "
+            "templates are missing.",
+            hint='Write INSTALLED_APPS = [..., "flowcontrol", *plugin_apps(FLOWCONTROL)], with plugin_apps '
+            "from flowcontrol.plugins.",
             id="flowcontrol.W003",
         )
 

@@ -1,4 +1,4 @@
-"""The keys of ``settings.FLOWCONTROL``: one definition each, from which checks, access and documentation come.
+"""The keys of ``settings.FLOWCONTROL``: one definition each, from which checks, access and docs come.
 
     from flowcontrol import conf
     conf.settings.LEASE_SECONDS        # or conf.get("LEASE_SECONDS")
@@ -108,9 +108,9 @@ def _texts_by_name() -> tuple[str, Callable[[Any], Any]]:
 
 
 def _define(
-    name: str, default: Any, kind: tuple[str, Callable[[Any], Any]], help: str, unit: str = ""
+    name: str, default: Any, kind: tuple[str, Callable[[Any], Any]], text: str, unit: str = ""
 ) -> Setting:
-    return Setting(name=name, default=default, kind=kind[0], help=help, clean=kind[1], unit=unit)
+    return Setting(name=name, default=default, kind=kind[0], help=text, clean=kind[1], unit=unit)
 
 
 #: Every key there is, in the order of the documentation.
@@ -119,29 +119,29 @@ SETTINGS: tuple[Setting, ...] = (
         "PLUGINS",
         ("*",),
         _texts(),
-        "The plugins of this project, in order: names (required), patterns such as `acme-*` (whatever is there), "
-        "removals such as `-acme-legacy`, or the dotted path of a hook module of the project's own. "
+        "The plugins of this project, in order: names (required), patterns such as `acme-*` (whatever is "
+        "there), removals such as `-acme-legacy`, or the dotted path of a hook module of the project's own. "
         "The environment variable `FLOWCONTROL_PLUGINS` (separated by commas) replaces the list.",
     ),
     _define(
         "PLUGIN_ERRORS",
         "auto",
         _choice("auto", "raise", "isolate"),
-        "What a plugin that cannot be used does to the process: `raise` stops it, `isolate` goes on without the "
-        "plugin, `auto` stops `migrate`, `makemigrations`, `runserver` and tests and isolates everywhere else.",
+        "What a plugin that cannot be used does to the process: `raise` stops it, `isolate` goes on without "
+        "the plugin, `auto` stops `migrate`, `makemigrations`, `runserver` and tests and isolates elsewhere.",
     ),
     _define(
         "SCHEDULER",
         "polling",
         _text(),
-        "Name of the scheduler that sees to it that due runs are executed: `polling`, or one that a plugin brings.",
+        "Name of the scheduler that sees to it that due runs are executed: `polling`, or one of a plugin.",
     ),
     _define(
         "LEASE_SECONDS",
         60,
         _integer(1),
-        "How long a worker owns a run that it claimed, unless it renews the claim. After a worker dies, its runs "
-        "go on this much later.",
+        "How long a worker owns a run that it claimed, unless it renews the claim. After a worker dies, its "
+        "runs go on this much later.",
         "seconds",
     ),
     _define(
@@ -162,7 +162,7 @@ SETTINGS: tuple[Setting, ...] = (
         "MAX_STEPS",
         100_000,
         _integer(1),
-        "How many steps a run may take in all, loops included, before it fails: the way out of a loop without end.",
+        "How many steps a run may take in all, loops included, before it fails: the end of an endless loop.",
         "steps",
     ),
     _define(
@@ -213,8 +213,8 @@ SETTINGS: tuple[Setting, ...] = (
             "*encryption_key*",
         ),
         _texts(),
-        "Fields that no expression can read: patterns compared with the field's name, in upper and lower case "
-        "alike. A list of your own replaces this one.",
+        "Fields that no expression can read: patterns compared with the field's name, in upper and lower "
+        "case alike. A list of your own replaces this one.",
     ),
     _define(
         "EXPRESSION_PROPERTIES",
@@ -251,7 +251,7 @@ _BY_NAME = {setting.name: setting for setting in SETTINGS}
 
 
 class Settings:
-    """Attribute access to the checked values. The annotations repeat ``SETTINGS`` for type checkers; a test compares."""
+    """Attribute access to the checked values. For type checkers the annotations repeat ``SETTINGS``."""
 
     PLUGINS: tuple[str, ...]
     PLUGIN_ERRORS: str
@@ -357,7 +357,7 @@ def _wrong(definition: Setting, value: object, error: ValueError) -> str:
     )
 
 
-def _forget(*, setting: str, **kwargs: Any) -> None:
+def _forget(*, setting: str, **_: Any) -> None:
     if setting == NAME:
         _cleaned.clear()
 

@@ -1,8 +1,8 @@
 """The contract with plugins: every hook, when it is called, what to return and what happens on an error.
 
-A plugin is a distribution with one entry point in the group ``flowcontrol``: its name, and the module that holds its
-hooks. That module is imported at every start-up, so it imports little and returns *declarations*; what they name is
-imported on first use::
+A plugin is a distribution with one entry point in the group ``flowcontrol``: its name, and the module that
+holds its hooks. That module is imported at every start-up, so it imports little and returns *declarations*;
+what they name is imported on first use::
 
     # pyproject.toml
     [project.entry-points.flowcontrol]
@@ -20,10 +20,10 @@ imported on first use::
     def flowcontrol_register_actions():
         return [ActionSpec("http.request", "flowcontrol_actions_http.actions:Request", "Send a request")]
 
-The functions with ``@hookimpl`` may leave out arguments that they do not need. A function ``flowcontrol_…`` without
-``@hookimpl``, and a hook that this version does not know, are reported by ``manage.py check``; write
-``@hookimpl(optionalhook=True)`` for a hook of a later version. Wrappers are refused: no plugin stands between the
-engine and another plugin.
+The functions with ``@hookimpl`` may leave out arguments that they do not need. A function ``flowcontrol_…``
+without ``@hookimpl``, and a hook that this version does not know, are reported by ``manage.py check``; write
+``@hookimpl(optionalhook=True)`` for a hook of a later version. Wrappers are refused: no plugin stands between
+the engine and another plugin.
 """
 
 from __future__ import annotations
@@ -61,16 +61,16 @@ hookimpl = HookimplMarker(PROJECT_NAME)
 class PluginInfo:
     """What a plugin says of itself.
 
-    ``api`` is the least version of this contract that it needs (``flowcontrol.API_VERSION``): the major number has to
-    be the same, the minor number at most that of the installed core. Name the version you tested with, and no
-    highest one. ``label`` and ``description`` are for people.
+    ``api`` is the least version of this contract that it needs (``flowcontrol.API_VERSION``): the major number
+    has to be the same, the minor number at most that of the installed core. Name the version you tested with,
+    and no highest one. ``label`` and ``description`` are for people.
     """
 
     api: str
     label: str = ""
     description: str = ""
-    #: Only for a hook module of the project's own, which has no entry point: the first part of its actions' names.
-    #: The first part of the module's dotted path when empty.
+    #: Only for a hook module of the project's own, which has no entry point: the first part of its actions'
+    #: names. The first part of the module's dotted path when empty.
     name: str = ""
 
 
@@ -87,16 +87,16 @@ def flowcontrol_plugin_info() -> PluginInfo:  # type: ignore[empty-body]
 def flowcontrol_register_actions() -> Iterable[ActionSpec]:  # type: ignore[empty-body]
     """The plugin's actions, named ``<plugin>.<action>``, each with the path of its class.
 
-    Called once per process at start-up, with apps loaded but no request or run under way; keep it free of queries.
-    An error, a malformed declaration, a name with another prefix or one that is taken quarantines the plugin as a
-    whole: none of its declarations stays registered. A class that cannot be imported later, on first use, makes a
-    missing action of itself alone.
+    Called once per process at start-up, with apps loaded but no request or run under way; keep it free of
+    queries. An error, a malformed declaration, a name with another prefix or one that is taken quarantines
+    the plugin as a whole: none of its declarations stays registered. A class that cannot be imported later,
+    on first use, makes a missing action of itself alone.
     """
 
 
 @hookspec
 def flowcontrol_register_triggers() -> Iterable[TriggerSpec]:  # type: ignore[empty-body]
-    """The plugin's trigger types, named ``<plugin>.<trigger>``; fire them with ``flowcontrol.engine.fire_trigger``.
+    """The plugin's trigger types, named ``<plugin>.<trigger>``; for ``flowcontrol.engine.fire_trigger``.
 
     Called and held to the same rules as ``flowcontrol_register_actions``.
     """
@@ -106,17 +106,18 @@ def flowcontrol_register_triggers() -> Iterable[TriggerSpec]:  # type: ignore[em
 def flowcontrol_register_filters() -> Iterable[FilterSpec]:  # type: ignore[empty-body]
     """Filters for expressions. Their names are identifiers without a dot, as in Django's templates.
 
-    Called and held to the same rules as ``flowcontrol_register_actions``. A filter has to be harmless: it computes
-    from its arguments, and neither writes nor calls what it is given.
+    Called and held to the same rules as ``flowcontrol_register_actions``. A filter has to be harmless: it
+    computes from its arguments, and neither writes nor calls what it is given.
     """
 
 
 @hookspec
 def flowcontrol_register_schedulers() -> Iterable[SchedulerSpec]:  # type: ignore[empty-body]
-    """Schedulers that a project can name in ``FLOWCONTROL["SCHEDULER"]``: ``<plugin>`` or ``<plugin>.<name>``.
+    """Schedulers to name in ``FLOWCONTROL["SCHEDULER"]``: ``<plugin>`` or ``<plugin>.<name>``.
 
-    Called and held to the same rules as ``flowcontrol_register_actions``. Registering selects nothing: only the
-    project's setting does. What ``path`` names is a class that takes no arguments, see ``flowcontrol.schedulers``.
+    Called and held to the same rules as ``flowcontrol_register_actions``. Registering selects nothing: only
+    the project's setting does. What ``path`` names is a class that takes no arguments, see
+    ``flowcontrol.schedulers``.
     """
 
 

@@ -1,4 +1,4 @@
-"""What plugins and apps bring, by name: actions, trigger types, schedulers. It stores; the engine reads and fires.
+"""What plugins and apps bring, by name: actions, trigger types, schedulers. It stores; the engine fires.
 
     @register_action
     class SendInvoice(BaseAction):
@@ -8,8 +8,8 @@
     order_paid(order)
 
 Plugins hand in the same things as declarations (``ActionSpec`` …) through ``flowcontrol.hookspecs``. What a
-declaration names is imported on first use, never at start-up. This module imports neither models nor forms, so that a
-plugin's hook module can import it before Django is set up.
+declaration names is imported on first use, never at start-up. This module imports neither models nor forms,
+so that a plugin's hook module can import it before Django is set up.
 """
 
 from __future__ import annotations
@@ -99,9 +99,9 @@ def _path_of(thing: Any) -> str:
 
 @dataclass(frozen=True)
 class ActionSpec:
-    """An action: ``ActionSpec("http.request", "flowcontrol_actions_http.actions:Request", "Send a request")``.
+    """An action: ``ActionSpec("http.request", "acme_http.actions:Request", "Send a request")``.
 
-    ``path`` is ``package.module:Class`` or the class itself. ``label`` and ``description`` are what staff read
+    ``path`` is ``package.module:Class`` or the class. ``label`` and ``description`` are what staff read
     before the class is imported; without a label it is the name's last part, spelled out.
     """
 
@@ -221,12 +221,12 @@ class Registry(Generic[Spec]):
         """Raises ``RegistrationError`` for a name of the wrong form."""
         if not is_name(name):
             raise RegistrationError(
-                f"{provider} registers a {self.kind} with the name {name!r}. A name is the name of the plugin or the "
-                f"label of the app, a dot, and small letters, digits or underscores: shop.send_invoice."
+                f"{provider} registers a {self.kind} with the name {name!r}. A name is the name of a plugin "
+                f"or the label of the app, a dot, and small letters, digits or underscores: shop.send_invoice."
             )
 
     def is_same(self, taken: Spec, spec: Spec) -> bool:
-        """Whether registering ``spec`` repeats ``taken`` (a module imported twice) rather than overrides it."""
+        """Whether ``spec`` repeats ``taken`` (a module imported twice) rather than overrides it."""
         return taken == spec
 
     def unregister(self, name: str) -> None:
@@ -293,14 +293,15 @@ class ActionRegistry(Registry[ActionSpec]):
         self._unavailable: dict[str, tuple[str, str]] = {}
 
     def resolve(self, name: str) -> BaseAction | MissingAction:
-        """The action's one instance or, when it cannot be had, a ``MissingAction`` that says why. Never raises."""
+        """The action's one instance or, without one, a ``MissingAction`` that says why. Never raises."""
         found = self._instances.get(name)
         if found is not None:
             return found
         spec = self._specs.get(name)
         if spec is None:
             return self._missing(name)
-        # Not under the lock: the module may be on its way in in another thread and about to register an action.
+        # Not under the lock: the module may be on its way in in another thread and about to register an
+        # action.
         made = self._make(spec)
         with self._lock:
             if self._specs.get(name) is not spec:
@@ -394,12 +395,12 @@ def require_action_class(found: object, where: str) -> None:
 
 
 class TriggerRegistry(Registry[TriggerSpec]):
-    """Trigger types, the signal handlers made for them, and the function that the engine installs to fire them."""
+    """Trigger types, the signal handlers made for them, and the function that fires them."""
 
     def __init__(self) -> None:
         super().__init__("trigger type")
-        # Django's signals hold receivers weakly, and a handler passed straight to connect() has no other owner:
-        # without this list it would be collected at once and never be called.
+        # Django's signals hold receivers weakly, and a handler passed straight to connect() has no other
+        # owner: without this list it would be collected at once and never be called.
         self._handlers: list[SignalHandler] = []
         self._fire: Callable[..., Any] | str | None = None
 
@@ -413,7 +414,7 @@ class TriggerRegistry(Registry[TriggerSpec]):
             self._handlers.append(handler)
 
     def set_fire(self, function: Callable[..., Any] | str) -> None:
-        """Install ``function(name, obj=None, state=None)``, as itself or as a path that is imported on first use."""
+        """Install ``function(name, obj=None, state=None)``, itself or as a path to import on first use."""
         self._fire = function
 
     def fire(self, name: str, obj: Model | None = None, state: Mapping[str, Any] | None = None) -> None:
@@ -437,8 +438,8 @@ class SchedulerRegistry(Registry[SchedulerSpec]):
     def check_name(self, name: str, provider: str) -> None:
         if not (isinstance(name, str) and (name.isidentifier() or is_name(name))):
             raise RegistrationError(
-                f"{provider} registers a scheduler with the name {name!r}. A scheduler has the name of its plugin, "
-                "such as celery, or <plugin>.<name>."
+                f"{provider} registers a scheduler with the name {name!r}. A scheduler has the name of its "
+                "plugin, such as celery, or <plugin>.<name>."
             )
 
     def load(self, name: str) -> Any:
@@ -447,7 +448,8 @@ class SchedulerRegistry(Registry[SchedulerSpec]):
         if spec is None:
             suggestion = did_you_mean(name, self.names()) or f"There are: {', '.join(self.names())}."
             raise ConfigurationError(
-                f'settings.FLOWCONTROL["SCHEDULER"] is "{name}", which no loaded plugin provides. {suggestion}'
+                f'settings.FLOWCONTROL["SCHEDULER"] is "{name}", which no loaded plugin provides. '
+                f"{suggestion}"
             )
         if not isinstance(spec.path, str):
             return spec.path
@@ -521,7 +523,8 @@ class TriggerType:
 class SignalHandler:
     """A receiver that fires a trigger type with the object that its signal is about.
 
-    Fixtures being loaded (``raw=True``) fire nothing, and neither do objects of another model than the trigger's.
+    Fixtures being loaded (``raw=True``) fire nothing, and neither do objects of another model than the
+    trigger's.
     """
 
     name: str
@@ -530,7 +533,7 @@ class SignalHandler:
     #: Which argument of the signal is the object.
     argument: str
 
-    def __call__(self, sender: Any = None, **kwargs: Any) -> None:
+    def __call__(self, sender: Any = None, **kwargs: Any) -> None:  # noqa: ARG002  (the name signals send)
         if kwargs.get("raw"):
             return
         obj = kwargs.get(self.argument)
@@ -550,8 +553,8 @@ def register_trigger(
 ) -> TriggerType:
     """Register a trigger type and return the function that fires it: ``trigger(obj=None, state=None)``.
 
-    ``model`` (class or "app.model") is what ``obj`` has to be. Firing never raises and starts nothing before the
-    caller's transaction is committed. Raises ``RegistrationError`` for a name that is malformed or taken.
+    ``model`` (class or "app.model") is what ``obj`` has to be. Firing never raises and starts nothing before
+    the caller's transaction is committed. Raises ``RegistrationError`` for a name that is malformed or taken.
     """
     _declare_trigger(name, model, label, description)
     return TriggerType(name)
@@ -570,8 +573,8 @@ def register_trigger_as_signal_handler(
         post_save.connect(register_trigger_as_signal_handler("shop.order_saved", model=Order))
         user_logged_in.connect(register_trigger_as_signal_handler("shop.login", argument="user"))
 
-    With ``model``, other senders' objects are passed over. ``argument`` names what the signal calls its object.
-    The handler may be handed straight to ``connect``: flowcontrol keeps it alive.
+    With ``model``, other senders' objects are passed over. ``argument`` names what the signal calls its
+    object. The handler may be handed straight to ``connect``: flowcontrol keeps it alive.
     """
     handler = SignalHandler(name, _declare_trigger(name, model, label, description).model, argument)
     triggers.keep(handler)

@@ -1,7 +1,7 @@
 """Django signals about runs, for the project's own code; plugins implement the hooks of the same names.
 
-Both are sent after the transaction that wrote the change, with ``run``: a ``RunInfo``. The sender is the class
-``RunInfo``. A receiver that raises changes nothing for the run: the error is logged.
+Both are sent after the transaction that wrote the change, with ``run``: a ``RunInfo``. The sender is the
+class ``RunInfo``. A receiver that raises changes nothing for the run: the error is logged.
 """
 
 from __future__ import annotations

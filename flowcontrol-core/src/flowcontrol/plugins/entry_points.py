@@ -1,19 +1,21 @@
-"""Which plugins are installed: the one scan of distributions' metadata. Text only, nothing of them is imported."""
+"""Which plugins are installed: the one scan of distributions' metadata, as text, importing nothing."""
 
 from __future__ import annotations
 
 import json
 import logging
 import re
-import threading
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import importlib_metadata
 
-__all__ = ["APPS_GROUP", "GROUP", "Installed", "canonical", "forget_scan", "installed_plugins", "scan"]
+__all__ = ["APPS_GROUP", "GROUP", "Installed", "canonical", "installed_plugins", "scan"]
 
 logger = logging.getLogger(__name__)
 
@@ -21,9 +23,6 @@ logger = logging.getLogger(__name__)
 GROUP = "flowcontrol"
 #: AppConfigs of packs that have models, templates or commands.
 APPS_GROUP = "flowcontrol.apps"
-
-_lock = threading.Lock()
-_scanned: tuple[Installed, ...] | None = None
 
 
 @dataclass(frozen=True, order=True)
@@ -56,54 +55,50 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "_", name.strip()).lower()
 
 
+@cache
 def installed_plugins() -> tuple[Installed, ...]:
     """What is installed, by name; scanned once per process."""
-    global _scanned
-    with _lock:
-        if _scanned is None:
-            _scanned = tuple(scan())
-        return _scanned
-
-
-def forget_scan() -> None:
-    """Scan anew next time. For tests that install something."""
-    global _scanned
-    with _lock:
-        _scanned = None
+    return tuple(scan())
 
 
 def scan(path: list[str] | None = None) -> list[Installed]:
     """Plugins of all distributions on ``path`` (``sys.path``), sorted, each once."""
     found: set[Installed] = set()
     seen: set[str] = set()
+    # A folder that is not there would be tried as a zip file, for which Python's zipfile would be imported.
+    folders = [folder for folder in (sys.path if path is None else path) if Path(folder).exists()]
     # The type that importlib-metadata gives its distributions has another name in each of its major versions.
-    distributions: Iterable[Any] = (
-        importlib_metadata.distributions() if path is None else importlib_metadata.distributions(path=path)
-    )
+    distributions: Iterable[Any] = importlib_metadata.distributions(path=folders)
     for distribution in distributions:
         try:
             text = distribution.read_text("entry_points.txt") or ""
             # Nearly all distributions end here: one small file read and nothing parsed.
             if "flowcontrol" not in text:
                 continue
-            name = str(distribution.metadata["Name"] or "")
+            name, version = _name_and_version(distribution)
             # The first on the path is the one that Python imports; an older copy behind it is not there.
             if canonical(name) in seen:
                 continue
             seen.add(canonical(name))
-            found.update(_plugins_of(distribution, name))
+            found.update(_plugins_of(distribution, name, version))
         except Exception:
             # Damaged metadata of one distribution must not hide the others.
             logger.exception("metadata cannot be read distribution=%r", distribution)
     return sorted(found)
 
 
-def _plugins_of(distribution: Any, name: str) -> list[Installed]:
+def _name_and_version(distribution: Any) -> tuple[str, str]:
+    """By hand: ``distribution.metadata`` parses the whole description too, and imports ``email`` for it."""
+    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+    headers = dict(line.partition(": ")[::2] for line in text.partition("\n\n")[0].splitlines())
+    return headers.get("Name", "").strip(), headers.get("Version", "").strip()
+
+
+def _plugins_of(distribution: Any, name: str, version: str) -> list[Installed]:
     modules = {entry.name: entry.value for entry in distribution.entry_points if entry.group == GROUP}
     apps = {entry.name: entry.value for entry in distribution.entry_points if entry.group == APPS_GROUP}
     if not modules and not apps:
         return []
-    version = str(distribution.metadata["Version"] or "")
     editable = _editable(distribution)
     return [
         Installed(

@@ -18,8 +18,8 @@ def plugin_apps(flowcontrol: Mapping[str, Any] | None = None) -> list[str]:
         FLOWCONTROL = {"PLUGINS": ["*"]}
         INSTALLED_APPS = [..., "flowcontrol", *plugin_apps(FLOWCONTROL)]
 
-    Read as text from the distributions' metadata: no plugin is imported, and settings need not be ready. Never
-    raises; what is wrong with ``PLUGINS`` is reported by ``manage.py check`` later on.
+    Read as text from the distributions' metadata: no plugin is imported, and settings need not be ready.
+    Never raises; what is wrong with ``PLUGINS`` is reported by ``manage.py check`` later on.
     """
     written = (flowcontrol or {}).get("PLUGINS", DEFAULT)
     if isinstance(written, str) or not isinstance(written, (list, tuple)):

@@ -76,8 +76,8 @@ def reports() -> tuple[PluginReport, ...]:
 def notify(hook: str, **arguments: Any) -> None:
     """Call the plugins' implementations of a notification, in the order of the list. Never raises.
 
-    Each is fenced off: its error is logged, counted for its plugin, and the next is called. Costs a look-up when
-    nobody listens.
+    Each is fenced off: its error is logged, counted for its plugin, and the next is called. Costs a look-up
+    when nobody listens.
     """
     if _current is None:
         return

@@ -55,7 +55,7 @@ _NOTIFICATIONS = ("flowcontrol_run_started", "flowcontrol_run_finished")
 _lock = threading.RLock()
 
 
-class _Unusable(Exception):
+class _LoadError(Exception):
     """Ends the loading of one plugin."""
 
     def __init__(self, phase: str, reason: str, *, problem: Problem = Problem.BROKEN, hint: str = "") -> None:
@@ -79,7 +79,7 @@ def load_plugins(
 ) -> LoadedPlugins:
     """Load what the project's list selects, once per process, and return what became of it. Raises nothing.
 
-    ``installed`` and ``entries`` take the place of the scan and of the list, and load anew; see ``isolated_plugins``.
+    ``installed`` and ``entries`` take the place of scan and list, and load anew; see ``isolated_plugins``.
     """
     with _lock:
         if is_loaded() and installed is None and entries is None:
@@ -111,7 +111,7 @@ def policy_in_force(argv: Sequence[str] | None = None) -> Policy:
 
 
 def enforce(loaded: LoadedPlugins, policy: Policy) -> None:
-    """Raise ``PluginError`` about the plugins that cannot be used, or log each once, or leave it to the checks."""
+    """Raise ``PluginError`` about plugins that cannot be used, or log each, or leave it to the checks."""
     if policy is Policy.RAISE and (loaded.problems or loaded.malformed):
         sentences = [*loaded.malformed, *(_in_full(report) for report in loaded.problems)]
         cause = next((report.error for report in loaded.problems if report.error), None)
@@ -144,7 +144,8 @@ def isolated_plugins(
         with isolated_plugins([Installed("acme", "acme-flow", "1.0", module="acme.plugin")]) as loaded:
             assert loaded.report("acme").is_active
 
-    Without ``entries`` the list in force counts. What apps registered stays. Modules that were imported stay imported.
+    Without ``entries`` the list in force counts. What apps registered stays. Modules that were imported stay
+    imported.
     """
     with _lock, registry.preserved():
         before = use(None)
@@ -249,9 +250,9 @@ def _load_one(
         hooks = _register_hooks(manager, plugin, module)
         info = _info(plugin, module, hooks)
         report = replace(report, api=info.api, label=info.label, description=info.description)
-        declared = _declarations(_namespace(plugin, info), plugin, hooks)
+        declared = _declarations(_namespace(plugin, info), hooks)
         _register(plugin, declared)
-    except _Unusable as fault:
+    except _LoadError as fault:
         if manager.has_plugin(plugin.name):
             manager.unregister(name=plugin.name)
         return replace(
@@ -271,7 +272,7 @@ def _load_one(
         filters=tuple(one.name for one in declared.filters),
         schedulers=tuple(one.name for one in declared.schedulers),
         hooks=tuple(sorted(hooks)),
-        warnings=tuple(_oddities(manager, module, hooks)),
+        warnings=tuple(_oddities(module, hooks)),
     )
 
 
@@ -280,24 +281,24 @@ def _fence(phase: str, doing: str) -> Iterator[None]:
     """The one place where a plugin's own code runs at start-up."""
     try:
         yield
-    except _Unusable:
+    except _LoadError:
         raise
     except (Exception, SystemExit) as error:
-        raise _Unusable(phase, f"{doing} raised {type(error).__name__}: {error}") from error
+        raise _LoadError(phase, f"{doing} raised {type(error).__name__}: {error}") from error
 
 
 def _require_name(plugin: Installed) -> None:
     if not plugin.distribution:
         return
     if not _PLUGIN_NAME.fullmatch(plugin.name):
-        raise _Unusable(
+        raise _LoadError(
             "name",
-            f'"{plugin.name}" cannot be the first part of an action\'s name: small letters, digits and underscores '
-            "can, beginning with a letter.",
+            f'"{plugin.name}" cannot be the first part of an action\'s name: small letters, digits and '
+            "underscores can, beginning with a letter.",
             hint="Its author has to rename the entry point.",
         )
     if plugin.name in RESERVED:
-        raise _Unusable(
+        raise _LoadError(
             "name", f'The name "{plugin.name}" is reserved.', hint="Its author has to rename the entry point."
         )
 
@@ -312,7 +313,7 @@ def _register_hooks(
 ) -> dict[str, pluggy.HookImpl]:
     with _fence("hooks", f"Reading the hooks of {plugin.module}"):
         if manager.is_registered(module):
-            raise _Unusable("hooks", f"{plugin.module} is the hook module of another plugin as well.")
+            raise _LoadError("hooks", f"{plugin.module} is the hook module of another plugin as well.")
         manager.register(module, plugin.name)
         hooks = {
             caller.name: implementation
@@ -322,7 +323,7 @@ def _register_hooks(
         }
     wrappers = sorted(name for name, one in hooks.items() if one.wrapper or one.hookwrapper)
     if wrappers:
-        raise _Unusable(
+        raise _LoadError(
             "hooks",
             f"It wraps {', '.join(wrappers)}; wrappers are not supported.",
             hint="Use a plain @hookimpl.",
@@ -333,7 +334,7 @@ def _register_hooks(
 def _info(plugin: Installed, module: Any, hooks: dict[str, pluggy.HookImpl]) -> PluginInfo:
     if "flowcontrol_plugin_info" not in hooks:
         unmarked = ", ".join(_unmarked(module))
-        raise _Unusable(
+        raise _LoadError(
             "info",
             f"{plugin.module} has no hook flowcontrol_plugin_info.",
             hint=f"Write @hookimpl above: {unmarked}." if unmarked else "Define it with @hookimpl.",
@@ -341,7 +342,7 @@ def _info(plugin: Installed, module: Any, hooks: dict[str, pluggy.HookImpl]) -> 
     with _fence("info", "flowcontrol_plugin_info"):
         info = hooks["flowcontrol_plugin_info"].function()
     if not isinstance(info, PluginInfo):
-        raise _Unusable("info", f"flowcontrol_plugin_info returned {info!r}; it has to be a PluginInfo.")
+        raise _LoadError("info", f"flowcontrol_plugin_info returned {info!r}; it has to be a PluginInfo.")
     _require_api(plugin, info)
     return info
 
@@ -349,7 +350,7 @@ def _info(plugin: Installed, module: Any, hooks: dict[str, pluggy.HookImpl]) -> 
 def _require_api(plugin: Installed, info: PluginInfo) -> None:
     asked = _API.fullmatch(info.api) if isinstance(info.api, str) else None
     if asked is None:
-        raise _Unusable(
+        raise _LoadError(
             "api", f'It asks for the API {info.api!r}; that has to be text such as "{API_VERSION}".'
         )
     major, minor = (int(part) for part in API_VERSION.split("."))
@@ -357,7 +358,7 @@ def _require_api(plugin: Installed, info: PluginInfo) -> None:
         return
     is_newer = (int(asked[1]), int(asked[2])) > (major, minor)
     distribution = plugin.distribution or plugin.name
-    raise _Unusable(
+    raise _LoadError(
         "api",
         f"It needs the plugin API {info.api}, and the installed flowcontrol-core has {API_VERSION}.",
         problem=Problem.API,
@@ -374,18 +375,18 @@ def _namespace(plugin: Installed, info: PluginInfo) -> str:
     return plugin.name if plugin.distribution else info.name or plugin.module.partition(".")[0]
 
 
-def _declarations(namespace: str, plugin: Installed, hooks: dict[str, pluggy.HookImpl]) -> _Declarations:
+def _declarations(namespace: str, hooks: dict[str, pluggy.HookImpl]) -> _Declarations:
     def declared(hook: str, kind: type) -> Iterator[Any]:
         if hook not in hooks:
             return
         with _fence("declarations", hook):
             returned: Any = hooks[hook].function()
             if returned is None or isinstance(returned, (str, bytes)):
-                raise _Unusable("declarations", f"{hook} returned {returned!r}; it has to return a list.")
+                raise _LoadError("declarations", f"{hook} returned {returned!r}; it has to return a list.")
             found = list(returned)
         for one in found:
             if not isinstance(one, kind):
-                raise _Unusable("declarations", f"{hook} returned {one!r}, which is no {kind.__name__}.")
+                raise _LoadError("declarations", f"{hook} returned {one!r}, which is no {kind.__name__}.")
             _require_declaration(namespace, hook, one)
             yield one
 
@@ -408,17 +409,17 @@ def _require_declaration(namespace: str, hook: str, one: Any) -> None:
         rule = f'a scheduler of this plugin is named "{namespace}" or "{namespace}.…"'
     else:
         is_legal = registry.is_name(name) and name.startswith(f"{namespace}.")
-        rule = f'names of this plugin begin with "{namespace}." and go on in small letters, digits and underscores'
+        rule = f'names of this plugin begin with "{namespace}.", then small letters, digits and underscores'
     if not is_legal:
-        raise _Unusable("declarations", f"{hook} declares the name {name!r}, but {rule}.")
+        raise _LoadError("declarations", f"{hook} declares the name {name!r}, but {rule}.")
     path = getattr(one, "path", None)
     if isinstance(path, str) and not registry.is_path(path):
-        raise _Unusable(
+        raise _LoadError(
             "declarations",
             f'{hook} declares "{name}" at {path!r}; a path is written "package.module:Name".',
         )
     if isinstance(one, TriggerSpec) and one.model and not re.fullmatch(r"\w+\.\w+", one.model):
-        raise _Unusable(
+        raise _LoadError(
             "declarations", f'{hook} declares "{name}" for {one.model!r}; a model is "app.model".'
         )
     if isinstance(one, ActionSpec) and not isinstance(path, str):
@@ -444,7 +445,7 @@ def _register(plugin: Installed, declared: _Declarations) -> None:
             done += [one.name] if is_new else []
     except Exception as error:
         _unregister(provider, done)
-        raise _Unusable(
+        raise _LoadError(
             "registration", str(error), hint="Rename one of the two, or leave one out."
         ) from error
 
@@ -473,7 +474,7 @@ def _unmarked(module: Any) -> list[str]:
     ]
 
 
-def _oddities(manager: pluggy.PluginManager, module: Any, hooks: dict[str, pluggy.HookImpl]) -> Iterator[str]:
+def _oddities(module: Any, hooks: dict[str, pluggy.HookImpl]) -> Iterator[str]:
     known = [name for name in vars(hookspecs) if name.startswith("flowcontrol_")]
     for name in _unmarked(module):
         yield f"{module.__name__}.{name} has no @hookimpl, so it is never called."
@@ -486,7 +487,7 @@ def _oddities(manager: pluggy.PluginManager, module: Any, hooks: dict[str, plugg
 
 
 def _notification_hooks(manager: pluggy.PluginManager) -> dict[str, tuple[HookFunction, ...]]:
-    """Plugins were registered in the order of the list, which is the order of calling, but for tryfirst and trylast."""
+    """Called in the order of the list, in which plugins were registered, but for tryfirst and trylast."""
     hooks = {}
     for hook in _NOTIFICATIONS:
         order = {name: place for place, (name, _) in enumerate(manager.list_name_plugin())}
@@ -507,7 +508,7 @@ def _import_flow_actions(config: AppConfig) -> PluginReport | None:
     try:
         with registry.undone_on_error(), _fence("import", f"Importing {module}"):
             import_module(module)
-    except _Unusable as fault:
+    except _LoadError as fault:
         hint = f"Mend {module}; what it registers is missing meanwhile."
         registry.actions.mark_unavailable(config.label, fault.reason, hint)
         return PluginReport(

@@ -8,7 +8,8 @@ from pathlib import PurePath
 
 __all__ = ["Policy", "policy_of"]
 
-#: They write the schema, or what they leave behind, from the apps that are there: a missing app would look deleted.
+#: They write the schema, or what they leave behind, from the apps that are there: a missing app would look
+#: deleted.
 _SCHEMA = {"makemigrations", "migrate", "remove_stale_contenttypes", "sqlmigrate", "squashmigrations"}
 #: A developer sits before them and should see the error first, not its consequences.
 _DEVELOPMENT = {"runserver", "test", "testserver"}
@@ -38,9 +39,9 @@ def policy_of(argv: Sequence[str], setting: str) -> Policy:
     Celery, any other command                       isolate   raise    isolate
     ==============================================  ========  =======  =========
 
-    A process is known by its command line (``manage.py <command>``, ``django-admin <command>``, ``python -m django
-    <command>``, ``pytest``); what is started otherwise counts as a server. A command run by ``call_command`` inside
-    another process is not seen here.
+    A process is known by its command line (``manage.py <command>``, ``django-admin <command>``, ``python -m
+    django <command>``, ``pytest``); what is started otherwise counts as a server. A command run by
+    ``call_command`` inside another process is not seen here.
     """
     command = _command(argv)
     is_serving = command == "flowcontrol" and argv[2:3] and argv[2] in _SERVING

@@ -1,17 +1,17 @@
-"""Which of the installed plugins a project uses, and in which order. Pure: a list and what is installed go in.
+"""Which of the installed plugins a project uses, in which order. Pure: a list and what is installed go in.
 
 The list is ``FLOWCONTROL["PLUGINS"]``, or the environment's ``FLOWCONTROL_PLUGINS``. Each entry is one of
 
-=====================  =========================================================================================
+=====================  ======================================================================================
 ``http``               the plugin or distribution of this name; reported when it is not installed
 ``http>=0.1,<0.3``     the same, in such a version
-``acme-*``             whatever is installed under such a name of a plugin or distribution; ``*`` is everything
+``acme-*``             whatever is installed under such a name of plugin or distribution; ``*`` is everything
 ``-acme-legacy``       not this one (a name or a pattern), wherever in the list it stands
 ``project.workflows``  a hook module of the project's own, by its dotted path
-=====================  =========================================================================================
+=====================  ======================================================================================
 
-Plugins come in the order of the list. A pattern brings those that are named nowhere else, sorted by name. Letter case
-and ``-``, ``_``, ``.`` make no difference.
+Plugins come in the order of the list. A pattern brings those that are named nowhere else, sorted by name.
+Letter case and ``-``, ``_``, ``.`` make no difference.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def _parse(entries: Sequence[str]) -> tuple[list[_Entry], list[str]]:
 def _matches(
     wanted: list[_Entry], installed: Sequence[Installed]
 ) -> Iterable[tuple[_Entry, list[Installed]]]:
-    """For each entry the plugins that take its place. A plugin that is named has its place there, not in a pattern."""
+    """For each entry the plugins in its place: a plugin that is named stands there, not at a pattern."""
     named = {plugin for entry in wanted if not entry.is_pattern for plugin in _named(entry, installed)}
     for entry in wanted:
         if entry.is_pattern:
@@ -185,9 +185,10 @@ def _outside_bounds(chosen: Mapping[Installed, _Entry]) -> list[Rejected]:
         Rejected(
             plugin,
             Problem.VERSION,
-            f"{plugin.distribution or plugin.name} {plugin.version} is installed, but the list of plugins asks for "
-            f'"{entry.text}".',
-            f'pip install "{plugin.distribution or plugin.name}{",".join(entry.bounds)}", or change the list.',
+            f"{plugin.distribution or plugin.name} {plugin.version} is installed, but the list of plugins "
+            f'asks for "{entry.text}".',
+            f'pip install "{plugin.distribution or plugin.name}{",".join(entry.bounds)}", '
+            "or change the list.",
         )
         for plugin, entry in chosen.items()
         if entry.bounds and not satisfies(plugin.version, entry.bounds)

@@ -1,4 +1,4 @@
-"""Comparing versions for bounds such as ``http>=0.1``; as much of Python's rules as bounds on plugins need."""
+"""Comparing versions for bounds such as ``http>=0.1``; as much of Python's rules as that needs."""
 
 from __future__ import annotations
 

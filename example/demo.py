@@ -1,0 +1,66 @@
+"""The demonstration: a shop with four bikes, six flows, a worker and the admin, from nothing within a minute.
+
+``python3 dev.py demo`` stays until Ctrl-C, for looking around. ``python3 dev.py demo --once`` leaves nothing
+running, and exits with 0 only when all runs came to their expected ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import django
+
+HERE = Path(__file__).resolve().parent
+
+
+def main() -> int:
+    options = parse()
+    # For this process and for the web server and the worker, which are to share the key.
+    os.environ |= {
+        "DJANGO_SETTINGS_MODULE": "repairshop.settings",
+        "REPAIRSHOP_FOLDER": str(options.folder),
+        "REPAIRSHOP_SECRET_KEY": secrets.token_urlsafe(40),
+        "REPAIRSHOP_LOG": "INFO",
+    }
+    django.setup()
+    # Not at the top: its imports need Django to be set up.
+    show = import_module("demonstration.show").show
+    return int(show(options))
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="demo", description="flowcontrol at work in a bicycle repair shop.")
+    parser.add_argument(
+        "--once",
+        action="store_true",
+        help="Stop when all is done. Exit code 0: each run came to its expected end.",
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=8000,
+        help="Port of the web server; a free one when it is taken. Default: 8000.",
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=HERE.parent / "demo",
+        help="Where the database goes, anew; default: demo.",
+    )
+    parser.add_argument(
+        "--flows", type=Path, default=HERE / "flows", help="Folder of the flows; default: example/flows."
+    )
+    options = parser.parse_args()
+    options.folder, options.flows = options.folder.resolve(), options.flows.resolve()
+    if not list(options.flows.glob("*.yaml")):
+        parser.error(f"there are no flows (*.yaml) in {options.flows}")
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

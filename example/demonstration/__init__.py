@@ -1,0 +1,1 @@
+"""How the demonstration is staged: processes, story, report and the expected ends."""

@@ -65,12 +65,12 @@ def written(folder: Path, name: str, text: str) -> str:
 def flowcontrol(*arguments: str) -> tuple[int, str]:
     """Exit code and standard output."""
     out = io.StringIO()
+    code: Any = 0
     try:
         call_command("flowcontrol", *arguments, stdout=out, stderr=io.StringIO(), no_color=True)
     except SystemExit as stop:
-        assert isinstance(stop.code, int)
-        return stop.code, out.getvalue()
-    return 0, out.getvalue()
+        code = stop.code
+    return code, out.getvalue()
 
 
 def read(*arguments: str) -> Any:

@@ -278,7 +278,10 @@ def test_a_run_that_is_not_there_is_an_error() -> None:
         ),
         (
             {"status": "blocked", "step": "mail", "due_at": NOON + timedelta(seconds=60)},
-            "Cannot go on at step “mail” until what is missing is there; looked at again at 2026-01-31 12:01:00 (in 1 min).",
+            (
+                "Cannot go on at step “mail” until what is missing is there; "
+                "looked at again at 2026-01-31 12:01:00 (in 1 min)."
+            ),
         ),
         (
             {"status": "completed", "started_at": NOON - timedelta(minutes=5), "ended_at": NOON},

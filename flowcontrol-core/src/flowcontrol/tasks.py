@@ -1,4 +1,4 @@
-"""``continue_flowruns_task``: ``continue_flowruns`` as a Celery task. The core knows no Celery; flowcontrol-celery does."""
+"""The place of ``continue_flowruns_task``. The core has no Celery; flowcontrol-celery brings it."""
 
 from __future__ import annotations
 

@@ -15,7 +15,6 @@ if sys.version_info < (3, 11):
     )
 
 import argparse
-import glob
 import hashlib
 import os
 import shutil
@@ -47,7 +46,11 @@ def distributions() -> list[Path]:
 
 
 def run(
-    command: Sequence[str | Path], *, cwd: Path = ROOT, env: Mapping[str, str] | None = None, check: bool = True
+    command: Sequence[str | Path],
+    *,
+    cwd: Path = ROOT,
+    env: Mapping[str, str] | None = None,
+    check: bool = True,
 ) -> int:
     """Run a command with its output going where ours goes; with ``check``, Failed unless it succeeds."""
     sys.stdout.flush()
@@ -65,7 +68,7 @@ def become(command: Sequence[str | Path]) -> int:
         return run(command, check=False)
     sys.stdout.flush()
     os.chdir(ROOT)
-    os.execv(str(command[0]), [str(part) for part in command])
+    return os.execv(str(command[0]), [str(part) for part in command])
 
 
 def note(text: str) -> None:
@@ -158,7 +161,9 @@ class Environment:
         if not self._works():
             self.create()
         self._stamp.unlink(missing_ok=True)
-        note(f"installing into {self.folder.relative_to(ROOT)} (once, and again when the requirements change)")
+        note(
+            f"installing into {self.folder.relative_to(ROOT)} (once, and again when the requirements change)"
+        )
         self.install(wanted)
         self._stamp.write_text(stamp)
 
@@ -180,7 +185,15 @@ class Environment:
         if uv:
             command = [uv, "pip", "install", "--quiet", "--python", str(self.python), *arguments]
         else:
-            command = [str(self.python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments]
+            command = [
+                str(self.python),
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                *arguments,
+            ]
         if run(command, check=False):
             raise Failed(
                 f"Installing into {self.folder.relative_to(ROOT)} failed; see above. Without a network, dev.py works "
@@ -310,24 +323,18 @@ def test_isolated(options: argparse.Namespace, rest: Sequence[str]) -> int:
 
 def pytest_alone(environment: Environment, distribution: Path, rest: Sequence[str]) -> int:
     tests = distribution / "tests"
+    command: list[str | Path] = [environment.python, "-P", "-m", "pytest", tests, *rest]
+    command += ["-c", ROOT / "pyproject.toml", "--rootdir", ROOT, "-p", "no:cacheprovider"]
+    # Not the folders of the other distributions' tests.
+    command += ["-o", f"pythonpath={ROOT / 'tests'} {tests}"]
     with tempfile.TemporaryDirectory() as elsewhere:
-        return run(
-            [
-                *(environment.python, "-P", "-m", "pytest", tests, *rest),
-                *("-c", ROOT / "pyproject.toml", "--rootdir", ROOT, "-p", "no:cacheprovider"),
-                # Not the folders of the other distributions' tests.
-                *("-o", f"pythonpath={ROOT / 'tests'} {tests}"),
-            ],
-            cwd=Path(elsewhere),
-            env={"PYTHONPATH": "", "FLOWCONTROL_TEST_ISOLATED": "1"},
-            check=False,
-        )
+        return run(command, cwd=Path(elsewhere), env={"PYTHONPATH": ""}, check=False)
 
 
 def lint(options: argparse.Namespace, rest: Sequence[str]) -> int:
     """All the linters, also when one complains: a person wants to see everything at once."""
     environment = ready(options)
-    checks = {
+    checks: dict[str, list[str | Path]] = {
         "ruff check": [environment.program("ruff"), "check", *rest],
         "ruff format": [environment.program("ruff"), "format", "--check", *rest],
         "mypy": [environment.program("mypy")],
@@ -347,8 +354,7 @@ LEFTOVERS = [
 
 def clean(options: argparse.Namespace, rest: Sequence[str]) -> int:
     for pattern in LEFTOVERS:
-        for name in glob.glob(pattern, root_dir=ROOT, recursive=True, include_hidden=True):
-            path = ROOT / name
+        for path in list(ROOT.glob(pattern)):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:
@@ -369,15 +375,21 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace, Sequence[str]], int], st
 
 def parser() -> argparse.ArgumentParser:
     # Only whole options: the rest belongs to pytest, the demo or the benchmark.
-    top = argparse.ArgumentParser(prog="dev.py", description=(__doc__ or "").splitlines()[0], allow_abbrev=False)
+    top = argparse.ArgumentParser(
+        prog="dev.py", description=(__doc__ or "").splitlines()[0], allow_abbrev=False
+    )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (_, text) in COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=text, allow_abbrev=False, add_help=name != "demo")
+        command = commands.add_parser(
+            name, help=text, description=text, allow_abbrev=False, add_help=name != "demo"
+        )
         command.add_argument("--python", default="", help="version or path of another interpreter, e.g. 3.13")
         command.add_argument("--django", default="", help="another Django, e.g. 6.1")
         if name == "test":
             command.add_argument(
-                "--isolated", action="store_true", help="each distribution against its wheel, in its own environment"
+                "--isolated",
+                action="store_true",
+                help="each distribution against its wheel, in its own environment",
             )
             command.add_argument(
                 "--database",

@@ -53,8 +53,7 @@ class Database:
 def _sqlite() -> dict[str, Any]:
     """A file, since several processes have to open it. Each pytest process has its own, and removes it."""
     folder = tempfile.mkdtemp(prefix="flowcontrol-tests-")
-    made_by = os.getpid()
-    atexit.register(lambda: os.getpid() == made_by and shutil.rmtree(folder, ignore_errors=True))
+    atexit.register(_remove, folder, os.getpid())
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": str(Path(folder) / "default.sqlite3"),
@@ -66,6 +65,12 @@ def _sqlite() -> dict[str, Any]:
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF",
         },
     }
+
+
+def _remove(folder: str, made_by: int) -> None:
+    # A test's child processes inherit what is registered here.
+    if os.getpid() == made_by:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _probe_postgresql(settings: dict[str, Any]) -> None:
@@ -131,5 +136,5 @@ def unreachable(server: Database) -> str:
 
 
 # Django asks for mysqlclient by this name, and for a version that PyMySQL does not count up to.
-pymysql.version_info = (2, 2, 7, "final", 1)  # type: ignore[assignment]
+pymysql.version_info = (2, 2, 7, "final", 1)
 pymysql.install_as_MySQLdb()

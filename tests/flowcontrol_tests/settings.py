@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flowcontrol_tests.databases import chosen
 
-SECRET_KEY = "for tests only"  # noqa: S105  no secret
+SECRET_KEY = "for tests only"
 DEBUG = False
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 USE_TZ = True

@@ -368,11 +368,10 @@ def test_functions_that_look_like_hooks_and_are_none_are_pointed_out(install: In
     )
     report = report_of(load(), "acme")
     assert report.is_active
-    assert [sentence.partition(".")[2] for sentence in report.warnings] == [
-        "flowcontrol_register_actions has no @hookimpl, so it is never called.",
-        "flowcontrol_run_startet implements a hook that does not exist. Did you mean “"
-        + "flowcontrol_run_started”?",
-    ]
+    unmarked, unknown = (sentence.partition(".")[2] for sentence in report.warnings)
+    assert unmarked == "flowcontrol_register_actions has no @hookimpl, so it is never called."
+    assert unknown.startswith("flowcontrol_run_startet implements a hook that does not exist.")
+    assert unknown.endswith("Did you mean “flowcontrol_run_started”?")
     assert "flowcontrol.W002" in messages()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -37,7 +38,7 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "site_settings"
 import django
 django.setup()
 from flowcontrol import plugins, registry
-print(*sorted(f"{report.name}:{report.state}" for report in plugins.reports()))
+print(*sorted(f"{report.name}:{report.state}" for report in plugins.reports() if report.name != "builtin"))
 print(*registry.actions.names())
 """
 
@@ -244,6 +245,17 @@ def test_isolation_can_be_forced_on_schema_commands_and_strictness_on_servers(pr
     result = project.run("server.py")
     assert result.returncode != 0
     assert "PluginError" in result.stderr
+
+
+def test_the_command_line_lists_plugins_whatever_is_broken(project: Project) -> None:
+    broken(project)
+    project.write("shop/flow_actions.py", "1 / 0")
+    project.write("site_settings.py", SETTINGS + 'FLOWCONTROL["PLUGIN_ERRORS"] = "raise"\n')
+    result = project.manage("flowcontrol", "plugins", "--json")
+    assert result.returncode == 1
+    states = {plugin["name"]: plugin["state"] for plugin in json.loads(result.stdout)["plugins"]}
+    states.pop("builtin", None)
+    assert states == {"acme": "quarantined", "zebra": "active", "shop": "quarantined"}
 
 
 def test_a_broken_flow_actions_module_is_isolated_with_all_it_registered(project: Project) -> None:

@@ -61,7 +61,7 @@ hookimpl = HookimplMarker(PROJECT_NAME)
 class PluginInfo:
     """What a plugin says of itself.
 
-    ``api`` is the least version of this contract that it needs (``flowcontrol.API_VERSION``): the major number
+    ``api`` is the least version of this contract it needs (``flowcontrol.API_VERSION``): the major number
     has to be the same, the minor number at most that of the installed core. Name the version you tested with,
     and no highest one. ``label`` and ``description`` are for people.
     """

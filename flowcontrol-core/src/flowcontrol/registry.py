@@ -221,7 +221,7 @@ class Registry(Generic[Spec]):
         """Raises ``RegistrationError`` for a name of the wrong form."""
         if not is_name(name):
             raise RegistrationError(
-                f"{provider} registers a {self.kind} with the name {name!r}. A name is the name of a plugin "
+                f"{provider} registers a {self.kind} with the name {name!r}. It is the name of a plugin "
                 f"or the label of the app, a dot, and small letters, digits or underscores: shop.send_invoice."
             )
 
@@ -533,7 +533,7 @@ class SignalHandler:
     #: Which argument of the signal is the object.
     argument: str
 
-    def __call__(self, sender: Any = None, **kwargs: Any) -> None:  # noqa: ARG002  (the name signals send)
+    def __call__(self, sender: Any = None, **kwargs: Any) -> None:
         if kwargs.get("raw"):
             return
         obj = kwargs.get(self.argument)

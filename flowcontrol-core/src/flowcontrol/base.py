@@ -168,8 +168,8 @@ class BaseAction:
     #: One more whenever stored configurations have to be changed by ``migrate_config``.
     config_version: ClassVar[int] = 1
 
-    class Config(ActionForm):
-        """No configuration; an action with fields overrides this."""
+    #: The form of its configuration: a nested class of this name. Without one there is nothing to configure.
+    Config: ClassVar[type[ActionForm]] = ActionForm
 
     def run(self, context: ActionContext) -> Decision | None:
         """The step is reached. None means ``Next()``."""

@@ -11,10 +11,10 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections, router, transaction
-from django.db.models import DateTimeField, ExpressionWrapper
 
 from .. import conf
 from ..models import FlowRun
+from ..models.database import DatabaseNow
 from ..models.run import FlowRunQuerySet
 from . import transitions
 from .clock import Clock
@@ -66,7 +66,7 @@ def claim(limit: int, clock: Clock, run_ids: Sequence[int] | None = None) -> lis
         # SQLite has no row locks: the UPDATE repeats the condition, so that of two workers one gets each run.
         ids = run_ids if run_ids is not None else _pick(due, limit)
         taken = _take_by_update(due, ids, token, clock) if ids else []
-    return [Claim(run, token, run.claimed_at, started) for run in taken]
+    return [Claim(run, token, clock.at_claim(run.claimed_at), started) for run in taken]
 
 
 def _take_locked(due: FlowRunQuerySet, limit: int, token: str, clock: Clock) -> list[_Claimed]:
@@ -74,7 +74,7 @@ def _take_locked(due: FlowRunQuerySet, limit: int, token: str, clock: Clock) -> 
     with transaction.atomic(using=due.db):
         # Workers poll at once; each must get other runs instead of waiting for the same ones.
         locked = due.select_for_update(skip_locked=features.has_select_for_update_skip_locked)
-        runs = _together(list(_dated(locked, clock)[:limit]))
+        runs = _together(list(_dated(locked)[:limit]))
         if runs:
             _held(due, runs).update(**transitions.running(token, clock, lease_length()))
     for run in runs:
@@ -90,7 +90,7 @@ def _take_by_update(due: FlowRunQuerySet, ids: Sequence[int], token: str, clock:
     if not due.order_by().filter(pk__in=ids).update(**transitions.running(token, clock, lease_length())):
         return []
     held = FlowRun.objects.using(due.db).filter(pk__in=ids, token=token)
-    return list(_dated(held.order_by("id"), clock))
+    return list(_dated(held.order_by("id")))
 
 
 def _together(due: list[Any]) -> list[Any]:
@@ -107,8 +107,8 @@ def _held(due: FlowRunQuerySet, runs: Sequence[FlowRun]) -> FlowRunQuerySet:
     return FlowRun.objects.using(due.db).filter(pk__in=[run.pk for run in runs])
 
 
-def _dated(runs: FlowRunQuerySet, clock: Clock) -> FlowRunQuerySet:
-    return runs.annotate(claimed_at=ExpressionWrapper(clock.now(), output_field=DateTimeField()))
+def _dated(runs: FlowRunQuerySet) -> FlowRunQuerySet:
+    return runs.annotate(claimed_at=DatabaseNow())
 
 
 def renew(token: str, run_ids: Sequence[int]) -> int:

@@ -24,6 +24,10 @@ class Clock:
         """The time so much later than now as a value for a query."""
         return DatabaseNow() + delay
 
+    def at_claim(self, told: datetime) -> datetime:
+        """The time of a claim; ``told`` is what the database said then."""
+        return told
+
     def since(self, claimed_at: datetime, started: float) -> datetime:
         """The present time in Python: what the database said at the claim, plus what passed since.
 
@@ -43,6 +47,9 @@ class VirtualClock(Clock):
 
     def after(self, delay: timedelta) -> Value:
         return Value(self._now + delay, output_field=DateTimeField())
+
+    def at_claim(self, told: datetime) -> datetime:
+        return self._now
 
     def since(self, claimed_at: datetime, started: float) -> datetime:
         return self._now

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.db import connections
 from django.db.models import F
 
 from .. import conf
@@ -31,11 +32,16 @@ class Verdict:
 
 def lock(flow_id: int) -> None:
     """Hold the flow's ledger row until the transaction ends, so that two starters cannot both see the last place."""
-    # The row's UPDATE is the lock: it works on databases without SELECT … FOR UPDATE too.
-    rows = RunLimit.objects.using(database()).filter(flow_id=flow_id, object_model="", object_id="")
-    if not rows.update(started=F("started")):
-        RunLimit.objects.using(database()).get_or_create(flow_id=flow_id, object_model="", object_id="")
-        rows.update(started=F("started"))
+    # One statement that makes the row or writes to it: it locks on databases without SELECT … FOR UPDATE too, and
+    # to look first and insert then is what deadlocks on MariaDB.
+    rows = RunLimit.objects.using(database())
+    names_target = connections[rows.db].features.supports_update_conflicts_with_target
+    rows.bulk_create(
+        [RunLimit(flow_id=flow_id)],
+        update_conflicts=True,
+        update_fields=["object_id"],
+        unique_fields=["flow", "object_model", "object_id"] if names_target else None,
+    )
 
 
 def admit(

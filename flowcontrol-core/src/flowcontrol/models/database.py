@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.db import models
@@ -10,7 +11,27 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.models.expressions import Func
 from django.db.models.sql.compiler import SQLCompiler
 
-__all__ = ["DatabaseNow", "PartialIndex"]
+__all__ = ["DatabaseNow", "DocumentField", "PartialIndex"]
+
+
+class DocumentField(models.TextField):  # type: ignore[type-arg]  # generic in the stubs only
+    """JSON kept as text: exactly as it was, and as deep as it was.
+
+    ``JSONField`` would lose the order of keys on PostgreSQL, and MariaDB refuses more than 31 levels, which is a
+    flow of about ten steps inside one another.
+    """
+
+    def from_db_value(self, value: str | None, expression: Any, connection: BaseDatabaseWrapper) -> Any:
+        return None if value is None else json.loads(value)
+
+    def to_python(self, value: Any) -> Any:
+        return json.loads(value) if isinstance(value, str) else value
+
+    def get_prep_value(self, value: Any) -> str | None:
+        return None if value is None else json.dumps(value, separators=(",", ":"))
+
+    def value_to_string(self, obj: models.Model) -> str:
+        return self.get_prep_value(self.value_from_object(obj)) or ""
 
 
 class DatabaseNow(Func):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from .database import DocumentField
+
 if TYPE_CHECKING:
     from django_stubs_ext.db.models.manager import RelatedManager
 
@@ -47,7 +49,7 @@ class Flow(models.Model):
     is_active = models.BooleanField(
         _("active"), default=True, help_text=_("An inactive flow starts no runs; those in flight go on.")
     )
-    draft = models.JSONField(_("draft"), default=dict)
+    draft = DocumentField(_("draft"), default=dict)
     draft_revision = models.PositiveIntegerField(_("draft revision"), default=0)
     published = models.ForeignKey(
         "FlowVersion",
@@ -98,7 +100,7 @@ class FlowVersion(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     flow = models.ForeignKey(Flow, verbose_name=_("flow"), on_delete=models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField(_("number"))
-    document: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(_("document"))
+    document = DocumentField(_("document"))
     note = models.CharField(_("note"), max_length=200, blank=True, default="")
     created_at = models.DateTimeField(_("published at"), auto_now_add=True)
 

@@ -63,5 +63,7 @@ def _collected(root: Path, *arguments: str) -> list[str]:
         check=False,
     )
     if done.returncode not in (0, _NO_TESTS_COLLECTED):
-        raise AssertionError(f"pytest could not collect {arguments or 'everything'}:\n{done.stdout}{done.stderr}")
+        raise AssertionError(
+            f"pytest could not collect {arguments or 'everything'}:\n{done.stdout}{done.stderr}"
+        )
     return [line for line in done.stdout.splitlines() if "::" in line and not line.startswith(" ")]

@@ -59,5 +59,5 @@ def test_the_guard_sees_a_folder_that_is_not_in_testpaths(repository: Path) -> N
 
 
 def test_the_guard_sees_a_file_whose_tests_have_no_name_that_pytest_knows(repository: Path) -> None:
-    (repository / "two" / "tests" / "test_typo.py").write_text("def tests_of_something(): pass\n")
+    (repository / "two" / "tests" / "test_typo.py").write_text("def checks_something(): pass\n")
     assert problems(repository) == ["two/tests/test_typo.py has no test that is collected with everything"]

@@ -173,6 +173,6 @@ def test_no_list_raises_and_every_installed_plugin_is_accounted_for_once(
     entries: list[str], installed: list[Installed]
 ) -> None:
     selection = select(entries, installed)
-    assert selection.chosen == select(entries, sorted(installed)).chosen
+    assert selection.chosen == select(entries, installed[::-1]).chosen
     named = [*selection.chosen, *selection.disabled, *(one.plugin for one in selection.rejected)]
     assert all(named.count(one) == 1 for one in installed)

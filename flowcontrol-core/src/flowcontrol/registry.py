@@ -508,30 +508,29 @@ def register_action(action_class: Action) -> Action:
     return action_class
 
 
-@dataclass(frozen=True)
 class TriggerType:
     """What ``register_trigger`` returns: call it to fire the trigger."""
 
-    name: str
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     def __call__(self, obj: Model | None = None, state: Mapping[str, Any] | None = None) -> None:
         """Start the flows that a trigger ties to this, about ``obj``, with ``state`` to begin with."""
         triggers.fire(self.name, obj, state)
 
 
-@dataclass(frozen=True, eq=False)
 class SignalHandler:
     """A receiver that fires a trigger type with the object that its signal is about.
 
-    Fixtures being loaded (``raw=True``) fire nothing, and neither do objects of another model than the
-    trigger's.
+    Fixtures being loaded (``raw=True``) fire nothing, and neither do objects of another model than the trigger's.
     """
 
-    name: str
-    #: "app.model", or empty for any.
-    model: str
-    #: Which argument of the signal is the object.
-    argument: str
+    def __init__(self, name: str, model: str, argument: str) -> None:
+        self.name = name
+        #: "app.model", or empty for any.
+        self.model = model
+        #: Which argument of the signal is the object.
+        self.argument = argument
 
     def __call__(self, sender: Any = None, **kwargs: Any) -> None:
         if kwargs.get("raw"):

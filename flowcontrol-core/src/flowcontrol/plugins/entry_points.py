@@ -25,7 +25,7 @@ GROUP = "flowcontrol"
 APPS_GROUP = "flowcontrol.apps"
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Installed:
     """A plugin as its distribution announces it: the entry points' name, and what they point to."""
 
@@ -84,7 +84,7 @@ def scan(path: list[str] | None = None) -> list[Installed]:
         except Exception:
             # Damaged metadata of one distribution must not hide the others.
             logger.exception("metadata cannot be read distribution=%r", distribution)
-    return sorted(found)
+    return sorted(found, key=lambda plugin: (plugin.name, plugin.distribution, plugin.module, plugin.app))
 
 
 def _name_and_version(distribution: Any) -> tuple[str, str]:

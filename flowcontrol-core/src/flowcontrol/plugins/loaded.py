@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from .report import PluginReport
 
@@ -15,8 +15,7 @@ __all__ = ["HookFunction", "LoadedPlugins", "current", "is_loaded", "notify", "r
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class HookFunction:
+class HookFunction(NamedTuple):
     """A plugin's implementation of a notification, and which of the hook's arguments it takes."""
 
     plugin: str

@@ -11,9 +11,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import pluggy
 from django.apps import AppConfig, apps
@@ -66,8 +66,7 @@ class _LoadError(Exception):
         self.hint = hint
 
 
-@dataclass(frozen=True)
-class _Declarations:
+class _Declarations(NamedTuple):
     actions: tuple[ActionSpec, ...] = ()
     triggers: tuple[TriggerSpec, ...] = ()
     filters: tuple[FilterSpec, ...] = ()

@@ -34,7 +34,7 @@ class Problem(StrEnum):
     APP = "app"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PluginReport:
     """One plugin: where it comes from, whether it is active and, if not, why and what to do."""
 
@@ -65,7 +65,7 @@ class PluginReport:
     warnings: tuple[str, ...] = ()
     import_ms: float = 0.0
     #: What its code raised, for the traceback.
-    error: BaseException | None = field(default=None, repr=False, compare=False)
+    error: BaseException | None = field(default=None, repr=False)
 
     @property
     def is_active(self) -> bool:

@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from ..suggestions import did_you_mean
 from .entry_points import Installed, canonical
@@ -36,8 +36,7 @@ DEFAULT = ("*",)
 _ENTRY = re.compile(r"(-?)\s*([A-Za-z0-9_*?][A-Za-z0-9_.*?-]*?)\s*([<>=!~].*)?")
 
 
-@dataclass(frozen=True)
-class Rejected:
+class Rejected(NamedTuple):
     """A plugin on the list that cannot even be tried."""
 
     plugin: Installed
@@ -46,8 +45,7 @@ class Rejected:
     hint: str
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(NamedTuple):
     #: To be loaded, in this order.
     chosen: tuple[Installed, ...] = ()
     #: Installed and left out.
@@ -57,8 +55,7 @@ class Selection:
     malformed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Entry:
+class _Entry(NamedTuple):
     text: str
     body: str
     is_removal: bool

@@ -5,13 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from socket import AF_INET, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
 
-__all__ = ["Child", "ChildDied", "answers", "free_port", "manage", "until"]
+__all__ = ["Child", "ChildDied", "answers", "free_port", "until"]
 
 MANAGE = Path(__file__).resolve().parent.parent / "manage.py"
 STOP_SECONDS = 10
@@ -56,12 +55,6 @@ class Child:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-
-
-def manage(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """``manage.py`` with these arguments, to its end."""
-    command = [sys.executable, str(MANAGE), *arguments]
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
 
 
 def until(condition: Callable[[], object], seconds: float) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from typing import TextIO
 
 __all__ = ["Paper"]
@@ -22,6 +23,11 @@ class Paper:
         start, end = (_STYLES[style], "\x1b[0m") if style and self.is_coloured else ("", "")
         # Flushed, so that whoever reads from a pipe sees each line when it happens.
         print(f"{start}{text}{end}", file=self.stream, flush=True)
+
+    def paragraph(self, text: str, indent: str = "", style: str = "") -> None:
+        """Text broken at the width, further lines indented by two more."""
+        for line in textwrap.wrap(text, self.width, initial_indent=indent, subsequent_indent=indent + "  "):
+            self.write(line, style)
 
     def heading(self, text: str) -> None:
         self.write()

@@ -44,14 +44,14 @@ def steps_by_id(steps: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, An
 def tell_run(paper: Paper, run: FlowRun, about: str) -> None:
     """The run's steps in order, then where it is now."""
     steps = steps_by_id(run.version.document["steps"])
-    left = f"{run.pk:>3}  {run.flow.name}"
+    left = f"run {run.pk}: {run.flow.name}"
     right = f"{run.flow.slug} v{run.version.number} · {about}"
     paper.write()
     paper.write(left + " " * max(1, paper.width - len(left) - len(right)) + right, "bold")
     paper.write(f"     {_origin(run)}", "dim")
     for record in run.history():
         _tell_step(paper, record, steps.get(record.step, {}))
-    paper.write("     " + _standing(run, steps), "bold" if run.status == "failed" else "green")
+    paper.paragraph(_standing(run, steps), " " * 5, "bold" if run.status == "failed" else "green")
 
 
 def _origin(run: FlowRun) -> str:
@@ -146,5 +146,4 @@ def tell_outcome(paper: Paper, lines: Iterable[Comparison]) -> None:
         cells = f"{end.flow:<9} {end.about:<22} {end.status:<10} {end.step:<9} {state}"
         paper.write(f" {mark:>3} {cells}".rstrip(), style)
         if line.difference:
-            for text in textwrap.wrap(f"but {line.difference}", paper.width - 6):
-                paper.write(f"      {text}", "bold")
+            paper.paragraph(f"but {line.difference}", " " * 5, "bold")

@@ -10,18 +10,19 @@ import time
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import django
 from django.contrib.auth import get_user_model
 from django.core.files import locks
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.urls import reverse
 from flowcontrol.models import FlowRun
 from workshop.models import Repair
 
-from .children import POLL_SECONDS, Child, ChildDied, answers, free_port, manage, until
+from .children import POLL_SECONDS, Child, ChildDied, answers, free_port, until
 from .outcome import BUILT_IN_ACTIONS, EXPECTED, End, compare
 from .paper import Paper
 from .report import steps_by_id, tell_outcome, tell_run
@@ -115,11 +116,14 @@ class Demonstration:
 
     def import_flows(self) -> None:
         files = sorted(map(str, self.options.flows.glob("*.yaml")))
-        done = manage("flowcontrol", "import", *files)
-        if done.returncode:
-            raise Trouble(f"The flows cannot be imported:\n{done.stdout}{done.stderr}".rstrip())
+        out = StringIO()
+        try:
+            call_command("flowcontrol", "import", *files, stdout=out, stderr=out)
+        except (CommandError, SystemExit) as error:
+            told = f"{out.getvalue()}{error if isinstance(error, CommandError) else ''}"
+            raise Trouble(f"The flows cannot be imported:\n{told.rstrip()}") from error
         self.paper.fact("flows", f"manage.py flowcontrol import {_shown(self.options.flows)}/*.yaml")
-        for line in done.stdout.splitlines():
+        for line in out.getvalue().splitlines():
             self.paper.fact("", line)
 
     def start(self, name: str, *arguments: str) -> None:

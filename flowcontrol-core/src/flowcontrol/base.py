@@ -124,31 +124,39 @@ class ActionContext(Protocol):
     config: Mapping[str, Any]
     #: The run's data. Write values that a state can hold; others are refused, naming the key.
     state: MutableMapping[str, Any]
-    run_id: int
-    step_id: str
-    #: 1 for the first try of this visit, one more after each crash or error in it.
-    attempt: int
-    #: The same for every try of this visit of this step, and for no other: send it along to the outside world.
-    idempotency_key: str
-    #: Aware; the database's clock.
-    now: datetime
-    log: logging.LoggerAdapter[logging.Logger]
     #: The step's own memory for as long as it is visited (a loop's counter); values as in a state.
     locals: MutableMapping[str, Any]
+    step_id: str
+    #: 1 for the first try of this visit, one more after each crash in it.
+    attempt: int
+    #: Aware; the database's clock.
+    now: datetime
+
+    @property
+    def run_id(self) -> int:
+        """The run's primary key."""
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for every try of this visit of this step, and for no other: send it along to the outside world."""
+
+    @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        """Logs with the run, the flow and the step as ``extra``."""
 
     @property
     def object(self) -> Model | None:
         """The model object the run is about, read when first asked for. Raises ``ObjectGone`` when deleted."""
+
+    @property
+    def scope(self) -> Scope:
+        """What expressions of this step can read."""
 
     def evaluate(self, expression: Expression) -> Any:
         """The value of a compiled expression here and now. Raises ``EvaluationError``."""
 
     def render(self, template: Template) -> str:
         """The text of a compiled template here and now. Raises ``EvaluationError``."""
-
-    @property
-    def scope(self) -> Scope:
-        """What expressions of this step can read."""
 
 
 class BaseAction:

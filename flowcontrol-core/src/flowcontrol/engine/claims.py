@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import connections, router, transaction
 
@@ -18,15 +18,6 @@ from ..models.database import DatabaseNow
 from ..models.run import FlowRunQuerySet
 from . import transitions
 from .clock import Clock
-
-if TYPE_CHECKING:
-
-    class _Claimed(FlowRun):
-        claimed_at: datetime
-
-        class Meta:
-            abstract = True
-
 
 __all__ = ["Claim", "claim", "database", "lease_length", "renew"]
 
@@ -69,7 +60,7 @@ def claim(limit: int, clock: Clock, run_ids: Sequence[int] | None = None) -> lis
     return [Claim(run, token, clock.at_claim(run.claimed_at), started) for run in taken]
 
 
-def _take_locked(due: FlowRunQuerySet, limit: int, token: str, clock: Clock) -> list[_Claimed]:
+def _take_locked(due: FlowRunQuerySet, limit: int, token: str, clock: Clock) -> list[Any]:
     features = connections[due.db].features
     with transaction.atomic(using=due.db):
         # Workers poll at once; each must get other runs instead of waiting for the same ones.
@@ -86,7 +77,7 @@ def _pick(due: FlowRunQuerySet, limit: int) -> list[int]:
     return [run.pk for run in _together(list(due.only("pk", "claim_count")[:limit]))]
 
 
-def _take_by_update(due: FlowRunQuerySet, ids: Sequence[int], token: str, clock: Clock) -> list[_Claimed]:
+def _take_by_update(due: FlowRunQuerySet, ids: Sequence[int], token: str, clock: Clock) -> list[Any]:
     if not due.order_by().filter(pk__in=ids).update(**transitions.running(token, clock, lease_length())):
         return []
     held = FlowRun.objects.using(due.db).filter(pk__in=ids, token=token)

@@ -49,7 +49,7 @@ class RunView:
             raise ObjectGone(
                 f"The model {run.object_model} that run {run.pk} is about is not installed."
             ) from error
-        found = model._base_manager.filter(pk=run.object_id).first()
+        found: Model | None = model._base_manager.filter(pk=run.object_id).first()
         if found is None:
             raise ObjectGone(
                 f"The {run.object_model} {run.object_id} that run {run.pk} is about no longer exists."

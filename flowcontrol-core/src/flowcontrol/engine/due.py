@@ -72,9 +72,7 @@ def _get(run_id: int) -> FlowRun:
         raise FlowNotStartable(f"There is no run {run_id}.") from error
 
 
-def _execute_all(
-    claims: list[Claim], clock: Clock, should_stop: Callable[[], bool]
-) -> list[FlowRun | None]:
+def _execute_all(claims: list[Claim], clock: Clock, should_stop: Callable[[], bool]) -> list[FlowRun | None]:
     """The runs as they were left; fewer than the claims when it had to stop."""
     left: list[FlowRun | None] = []
     with kept_alive(claims[0].token, [each.run.pk for each in claims]):

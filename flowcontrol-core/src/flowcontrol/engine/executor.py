@@ -102,36 +102,42 @@ class _Execution:
         self.program = programs.load(run.version_id)
         self.view = RunView(run, self.program.slug)
         self.state = State.from_text(run.state_json)
-        if run.is_pause_requested:
-            return self.leave(transitions.paused())
-        if run.claim_count > conf.get("MAX_CRASHES"):
-            return self.end(
-                RunStatus.FAILED, f"{run.claim_count - 1} workers in a row vanished while at this step."
-            )
-        if run.admitted_at is None and not self.admit():
-            return None
-        if run.wait_event and not self.take_event():
-            return None
-        if not self.condition_holds():
-            return None
-        if run.started_at is None:
-            run.started_at = self.claim.claimed_at
-            announce.started(run, self.program.slug)
-        try:
-            position: Position | Ending | None = cursor.load(self.program, run.cursor_json)
-        except cursor.PositionGone as error:
-            return self.end(RunStatus.FAILED, str(error))
-        if isinstance(position, Ending):
-            return self.end(RunStatus.COMPLETED, position.reason)
+        position = self.taken_up()
         while position is not None:
             position = self.visit(position)
+
+    def taken_up(self) -> Position | None:
+        """Where to go on; None when the run is left for a reason that has nothing to do with its steps."""
+        run = self.run
+        if run.is_pause_requested:
+            self.leave(transitions.paused())
+        elif run.claim_count > conf.get("MAX_CRASHES"):
+            self.end(RunStatus.FAILED, f"{run.claim_count - 1} workers in a row vanished while at this step.")
+        elif self.admitted() and self.woken() and self.condition_holds():
+            if run.started_at is None:
+                run.started_at = self.claim.claimed_at
+                announce.started(run, self.program.slug)
+            return self.stands_at()
         return None
+
+    def stands_at(self) -> Position | None:
+        try:
+            position = cursor.load(self.program, self.run.cursor_json)
+        except cursor.PositionGone as error:
+            self.end(RunStatus.FAILED, str(error))
+            return None
+        if isinstance(position, Ending):
+            self.end(RunStatus.COMPLETED, position.reason)
+            return None
+        return position
 
     # -- before the first step ---------------------------------------------------------------------------------
 
-    def admit(self) -> bool:
+    def admitted(self) -> bool:
         """Pass the flow's limits; a run that may not start is discarded, or queued."""
         run, bounds = self.run, self.program.limits
+        if run.admitted_at is not None:
+            return True
         run.admitted_at = self.claim.claimed_at
         if not bounds:
             return True
@@ -151,9 +157,11 @@ class _Execution:
                 self.end(RunStatus.DISCARDED, f"Not started: {verdict.reason}.")
             return False
 
-    def take_event(self) -> bool:
+    def woken(self) -> bool:
         """Take the event that the run waits for; false, and waiting again, when it was woken for nothing."""
         run = self.run
+        if not run.wait_event:
+            return True
         event = _first_event(run)
         if event is not None:
             self.event_id = event.pk
@@ -188,27 +196,31 @@ class _Execution:
         """Ask the step at the position, and write what has to be; None when the run is left."""
         node = self.program.nodes[position.node]
         if isinstance(node.action, MissingAction):
-            reason = f'Step "{node.name}" ({node.id}): {node.action.reason} {node.action.hint}'.strip()
-            recheck = timedelta(seconds=conf.get("BLOCKED_RECHECK_SECONDS"))
-            return self.leave(transitions.blocked(reason, self.clock, recheck), position)
-        if self.visit_count >= conf.get("MAX_STEPS"):
+            self.block(node, node.action, position)
+        elif self.visit_count >= conf.get("MAX_STEPS"):
             reason = f"The run took {self.visit_count} steps (the setting MAX_STEPS). Does a loop never end?"
-            return self.end(RunStatus.FAILED, reason, position=position)
-        if self.visit_count >= self.slice_end or self.should_stop():
+            self.end(RunStatus.FAILED, reason, position=position)
+        elif self.visit_count >= self.slice_end or self.should_stop():
             # A wait whose end was not told to the action yet is looked at again by whoever is next.
             untold = position.phase == cursor.WAIT
-            return self.leave(
-                (transitions.unclaimed if untold else transitions.handed_back)(self.clock), position
-            )
-        effect = node.action.effect
-        if effect is Effect.EXTERNAL and self.records and not self.checkpoint(position):
-            return None
+            self.leave((transitions.unclaimed if untold else transitions.handed_back)(self.clock), position)
+        elif node.action.effect is not Effect.EXTERNAL or not self.records or self.checkpoint(position):
+            return self.step(node, node.action.effect, position)
+        return None
+
+    def step(self, node: Node, effect: Effect, position: Position) -> Position | None:
         try:
             # One transaction for what the action writes and for the checkpoint that says it was done.
             with transaction.atomic(using=database()) if effect is Effect.DATABASE else nullcontext():
                 return self.follow(self.ask(node, position), effect)
         except _StepFailed as failed:
-            return self.fail(position, node, failed)
+            self.fail(position, node, failed)
+        return None
+
+    def block(self, node: Node, missing: MissingAction, position: Position) -> None:
+        reason = f'Step "{node.name}" ({node.id}): {missing.reason} {missing.hint}'.strip()
+        recheck = timedelta(seconds=conf.get("BLOCKED_RECHECK_SECONDS"))
+        self.leave(transitions.blocked(reason, self.clock, recheck), position)
 
     def ask(self, node: Node, position: Position) -> _Answer:
         """Call the action; what it answered, where that leads, and the record of it. Writes nothing.
@@ -288,10 +300,10 @@ class _Execution:
         self.run.last_event_id = self.event_id
         target = answer.target
         if isinstance(target, Ending):
-            return self.end(RunStatus(target.status), target.reason)
-        if isinstance(answer.decision, Wait):
-            return self.wait(answer.decision, target)
-        if effect is Effect.PURE or self.checkpoint(target):
+            self.end(RunStatus(target.status), target.reason)
+        elif isinstance(answer.decision, Wait):
+            self.wait(answer.decision, target)
+        elif effect is Effect.PURE or self.checkpoint(target):
             return target
         return None
 
@@ -319,30 +331,28 @@ class _Execution:
         """The step raised: end the run where it stands, so that it can be restarted from here."""
         error = failed.__cause__
         assert error is not None
-        told = f"{type(error).__name__}: {error}"
-        if isinstance(error, ActionFailed):
-            told = str(error)
+        told = str(error) if isinstance(error, ActionFailed) else f"{type(error).__name__}: {error}"
         frame = position.frames[-1]
         self.records.append(
             StepRecord(
-                self.visit_count,
-                node.id,
-                frame.path,
-                position.phase,
-                self.attempt,
-                self.now(),
-                timedelta(),
-                "Fail",
-                None,
-                told[:_LONGEST_CHANGE],
+                number=self.visit_count,
+                step=node.id,
+                path=frame.path,
+                phase=position.phase,
+                attempt=self.attempt,
+                started_at=self.now(),
+                duration=timedelta(),
+                decision="Fail",
+                error=told[:_LONGEST_CHANGE],
             )
         )
         self.visit_count += 1
         if isinstance(error, ObjectGone):
-            return self.end(RunStatus.DISCARDED, str(error), position=position)
-        trace = "".join(traceback.format_exception(error))
-        reason = f'Step "{node.name}" ({node.id}) failed: {told}'
-        return self.end(RunStatus.FAILED, reason, trace, position=position)
+            self.end(RunStatus.DISCARDED, str(error), position=position)
+        else:
+            trace = "".join(traceback.format_exception(error))
+            reason = f'Step "{node.name}" ({node.id}) failed: {told}'
+            self.end(RunStatus.FAILED, reason, trace, position=position)
 
     def end(
         self, status: RunStatus, reason: str = "", trace: str = "", *, position: Position | None = None

@@ -15,39 +15,52 @@ __all__ = ["kept_alive"]
 
 logger = logging.getLogger("flowcontrol.engine")
 
-_changed = threading.Condition()
-_held: dict[str, Sequence[int]] = {}
-_thread: threading.Thread | None = None
+
+class _Heartbeat:
+    """The leases of this process that are at work, and the thread that renews them."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.held: dict[str, Sequence[int]] = {}
+        self.thread: threading.Thread | None = None
+
+    def hold(self, token: str, run_ids: Sequence[int]) -> None:
+        with self.changed:
+            self.held[token] = run_ids
+            # A forked process has the object, and not the thread.
+            if self.thread is None or not self.thread.is_alive():
+                self.thread = threading.Thread(target=self.beat, name="flowcontrol-heartbeat", daemon=True)
+                self.thread.start()
+
+    def let_go(self, token: str) -> None:
+        with self.changed:
+            self.held.pop(token, None)
+
+    def beat(self) -> None:
+        while True:
+            with self.changed:
+                known = set(self.held)
+                self.changed.wait(lease_length().total_seconds() / 3)
+                # What was held for the whole time is due; what came since has its lease from the claim.
+                overdue = {token: self.held[token] for token in known if token in self.held}
+            for token, run_ids in overdue.items():
+                try:
+                    renew(token, run_ids)
+                except Error:
+                    # The database is away: the lease may pass, and the token keeps this worker from writing then.
+                    logger.exception("lease not renewed token=%s", token)
+            if overdue:
+                connections[database()].close()
+
+
+_heartbeat = _Heartbeat()
 
 
 @contextmanager
 def kept_alive(token: str, run_ids: Sequence[int]) -> Iterator[None]:
     """While the block runs, the leases of these runs are renewed three times in their length."""
-    global _thread
-    with _changed:
-        _held[token] = run_ids
-        if _thread is None or not _thread.is_alive():
-            _thread = threading.Thread(target=_beat, name="flowcontrol-heartbeat", daemon=True)
-            _thread.start()
+    _heartbeat.hold(token, run_ids)
     try:
         yield
     finally:
-        with _changed:
-            _held.pop(token, None)
-
-
-def _beat() -> None:
-    while True:
-        with _changed:
-            known = set(_held)
-            _changed.wait(lease_length().total_seconds() / 3)
-            # What was held for the whole time is due; what came since has its lease from the claim.
-            overdue = {token: _held[token] for token in known if token in _held}
-        for token, run_ids in overdue.items():
-            try:
-                renew(token, run_ids)
-            except Error:
-                # The database is away: the lease may pass, and the token keeps this worker from writing then.
-                logger.exception("lease not renewed token=%s", token)
-        if overdue:
-            connections[database()].close()
+        _heartbeat.let_go(token)

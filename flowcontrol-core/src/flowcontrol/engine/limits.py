@@ -51,7 +51,9 @@ def admit(
 
     ``model`` and ``key`` refer to the object; ``run_id`` is the run itself where it exists already.
     """
-    others = FlowRun.objects.using(database()).filter(flow_id=flow_id).admitted().exclude(pk=run_id)
+    others = FlowRun.objects.using(database()).filter(flow_id=flow_id).admitted()
+    if run_id is not None:
+        others = others.exclude(pk=run_id)
     about = others.filter(object_model=model, object_id=key)
     ledger = RunLimit.objects.using(database()).filter(flow_id=flow_id, object_model=model, object_id=key)
     if model and limits.per_object and ledger.filter(started__gte=limits.per_object).exists():

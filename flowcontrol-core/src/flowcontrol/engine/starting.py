@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from .. import conf
 from .. import state as states
+from ..documents.program import Limits
 from ..exceptions import FlowNotFound, FlowNotStartable
 from ..models import Event, Flow, FlowRun
 from ..models.database import DatabaseNow
@@ -78,63 +79,67 @@ def start_flow(
         return _refused(found, model, object_key, "inactive", f'The flow "{slug}" is not active.')
     if found.published is None:
         return _refused(found, model, object_key, "unpublished", f'The flow "{slug}" was never published.')
-    limited = programs.for_version(found.published).limits
-    run = new_run(found, model, object_key, states.encode(state or {}), Clock(), at)
+    run = new_run(found, model, object_key, states.encode(state or {}), at)
     run.key = key
     parent = parent_id if parent_id is not None else current_run.get()
-    together = limited or key is not None or parent is not None
-    with transaction.atomic(using=database()) if together else nullcontext():
-        if limited and at is None:
-            limits.lock(found.pk)
-        if key is not None and (earlier := _with_key(found, key)) is not None:
-            return Started(earlier, is_new=False)
-        if parent is not None:
-            adopt([run], parent)
-        if limited and at is None:
-            verdict = limits.admit(found.pk, limited, model, object_key, Clock())
-            if verdict.is_queued:
-                queue(run, verdict.reason)
-            elif not verdict.is_admitted:
-                return _refused(
-                    found, model, object_key, "limit", f'The flow "{slug}" starts no run: {verdict.reason}.'
-                )
-            else:
-                run.admitted_at = run.created_at
-        try:
-            with transaction.atomic(using=database()) if key is not None else nullcontext():
-                run.save(using=database(), force_insert=True)
-        except IntegrityError:
-            # Somebody else started with this key since we looked.
-            if key is None or (earlier := _with_key(found, key)) is None:
-                raise
-            return Started(earlier, is_new=False)
+    try:
+        refused = _insert(run, programs.for_version(found.published).limits, parent)
+    except IntegrityError:
+        # Somebody else started with this key since we looked.
+        earlier = _with_key(run)
+        if earlier is None:
+            raise
+        return Started(earlier, is_new=False)
+    if isinstance(refused, Started):
+        return refused
+    if refused:
+        return _refused(found, model, object_key, "limit", f'The flow "{slug}" starts no run: {refused}.')
     settle(run)
     announce.ready([run.pk])
     return Started(run)
 
 
-def new_run(
-    flow: Flow, model: str, object_key: str, state_json: str, clock: Clock, at: datetime | None = None
-) -> FlowRun:
-    """An unsaved pending run of the flow's published version. Its dates are the database's; see ``settle``.
+def _insert(run: FlowRun, bounds: Limits, parent_id: int | None) -> str | Started:
+    """Insert a new run, under the limits when it starts at once; the limit that refuses it, or its earlier self."""
+    starts_now = isinstance(run.due_at, Combinable)
+    together = bounds or run.key is not None or parent_id is not None
+    with transaction.atomic(using=database()) if together else nullcontext():
+        if bounds and starts_now:
+            limits.lock(run.flow_id)
+        earlier = _with_key(run)
+        if earlier is not None:
+            return Started(earlier, is_new=False)
+        if bounds and starts_now:
+            verdict = limits.admit(run.flow_id, bounds, run.object_model, run.object_id, Clock())
+            if verdict.reason and not verdict.is_queued:
+                return verdict.reason
+            if verdict.is_queued:
+                run.reason = verdict.reason
+                run.due_at = Clock().after(limits.recheck())
+                run.admitted_at = None
+        if parent_id is not None:
+            adopt([run], parent_id)
+        run.save(using=database(), force_insert=True)
+    return ""
 
-    A run of a flow without limits that starts at once is admitted with its first claim at the latest, like any other.
+
+def new_run(flow: Flow, model: str, key: str, state_json: str, at: datetime | None = None) -> FlowRun:
+    """An unsaved pending run of the flow's published version, about the object that ``model`` and ``key`` refer to.
+
+    Its dates are the database's; see ``settle``. One that starts at a later time is admitted then.
     """
-    now: Any = clock.now()
+    assert flow.published_id is not None, "the caller has looked"
+    now: Any = Clock().now()
     return FlowRun(
         flow=flow,
         version_id=flow.published_id,
         object_model=model,
-        object_id=object_key,
+        object_id=key,
         state_json=state_json,
         created_at=now,
         due_at=now if at is None else at,
+        admitted_at=now if at is None else None,
     )
-
-
-def queue(run: FlowRun, reason: str) -> None:
-    run.reason = reason
-    run.due_at = Clock().after(limits.recheck())  # type: ignore[assignment]
 
 
 def settle(run: FlowRun) -> None:
@@ -183,8 +188,11 @@ def adopt(runs: Sequence[FlowRun], parent_id: int) -> None:
         run.depth = depth
 
 
-def _with_key(flow: Flow, key: str) -> FlowRun | None:
-    return FlowRun.objects.using(database()).filter(flow=flow, key=key).first()
+def _with_key(run: FlowRun) -> FlowRun | None:
+    """The run that was started with the same key, if it was given one."""
+    if run.key is None:
+        return None
+    return FlowRun.objects.using(database()).filter(flow_id=run.flow_id, key=run.key).first()
 
 
 def _refused(flow: Flow, model: str, object_key: str, reason: str, detail: str) -> Refused:

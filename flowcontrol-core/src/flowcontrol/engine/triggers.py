@@ -106,10 +106,11 @@ def _set_off(trigger: Trigger, firing: _Firing) -> dict[str, Any]:
     if trigger.does == Trigger.Does.RESTART:
         return _restart(trigger, firing)
     program = programs.for_version(trigger.flow.published)
-    run = new_run(trigger.flow, model, key, firing.payload_json, Clock())
+    run = new_run(trigger.flow, model, key, firing.payload_json)
     run.trigger_id = trigger.pk
-    if not program.limits:
-        run.admitted_at = run.created_at
+    if program.limits:
+        # Admitted by the worker, so that no caller waits for another one's lock.
+        run.admitted_at = None
     firing.runs.append(run)
     return {"result": "started"}
 

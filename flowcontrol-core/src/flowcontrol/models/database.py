@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -14,7 +14,14 @@ from django.db.models.sql.compiler import SQLCompiler
 __all__ = ["DatabaseNow", "DocumentField", "PartialIndex"]
 
 
-class DocumentField(models.TextField):  # type: ignore[type-arg]  # generic in the stubs only
+if TYPE_CHECKING:
+    # Generic in the stubs only.
+    _DocumentText = models.TextField[dict[str, Any], dict[str, Any]]
+else:
+    _DocumentText = models.TextField
+
+
+class DocumentField(_DocumentText):
     """JSON kept as text: exactly as it was, and as deep as it was.
 
     ``JSONField`` would lose the order of keys on PostgreSQL, and MariaDB refuses more than 31 levels, which is a

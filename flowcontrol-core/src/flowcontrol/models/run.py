@@ -32,7 +32,9 @@ def object_reference(obj: models.Model | None) -> tuple[str, str]:
         return "", ""
     if obj.pk is None:
         raise ValueError(f"The {obj._meta.label} was never saved, so nothing can refer to it; save it first.")
-    return obj._meta.concrete_model._meta.label_lower, str(obj.pk)
+    concrete = obj._meta.concrete_model
+    assert concrete is not None, "only abstract models have none, and these have no instances"
+    return concrete._meta.label_lower, str(obj.pk)
 
 
 class RunStatus(models.TextChoices):

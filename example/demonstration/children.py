@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from socket import AF_INET, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
 
-__all__ = ["Child", "ChildDied", "answers", "free_port", "until"]
+__all__ = ["MANAGE", "POLL_SECONDS", "Child", "ChildDied", "answers", "free_port", "until"]
 
 MANAGE = Path(__file__).resolve().parent.parent / "manage.py"
 STOP_SECONDS = 10

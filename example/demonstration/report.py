@@ -19,7 +19,7 @@ __all__ = ["steps_by_id", "tell_outcome", "tell_run"]
 _NAME, _ACTION = 30, 22
 _ANSWER = 5 + _NAME + 1 + _ACTION + 2
 
-#: A run that begins later than this was not begun at once: it had to queue, or was started for a later time.
+#: A run that began this much later was started for a later time, or had to queue.
 _AT_ONCE = timedelta(seconds=1.5)
 
 _ANSWERS = {
@@ -48,7 +48,7 @@ def tell_run(paper: Paper, run: FlowRun, about: str) -> None:
     right = f"{run.flow.slug} v{run.version.number} · {about}"
     paper.write()
     paper.write(left + " " * max(1, paper.width - len(left) - len(right)) + right, "bold")
-    paper.write(f"     {_origin(run)}", "dim")
+    paper.paragraph(_origin(run), " " * 5, "dim")
     for record in run.history():
         _tell_step(paper, record, steps.get(record.step, {}))
     paper.paragraph(_standing(run, steps), " " * 5, "bold" if run.status == "failed" else "green")
@@ -61,11 +61,19 @@ def _origin(run: FlowRun) -> str:
         text = f"started by {trigger.on}, {trigger.condition}"
     else:
         text = f"started by run {run.parent_id}" if run.parent_id else "started by hand"
-    if run.started_at is not None and run.started_at - run.created_at > _AT_ONCE:
-        text += f", begun {(run.started_at - run.created_at).total_seconds():.1f} s later"
-        limits = run.version.document.get("limits", {})
-        text += ": it had to queue" if limits.get("when_reached") == "queue" else ""
-    return text
+    if run.started_at is None or run.started_at - run.created_at < _AT_ONCE:
+        return text
+    text += f", begun {(run.started_at - run.created_at).total_seconds():.1f} s later"
+    ahead = _ahead(run)
+    return f"{text}: it queued behind run {ahead.pk}" if ahead else text
+
+
+def _ahead(run: FlowRun) -> FlowRun | None:
+    """The run whose end made room for this one, if its flow lets runs queue."""
+    if run.version.document.get("limits", {}).get("when_reached") != "queue":
+        return None
+    meanwhile = FlowRun.objects.filter(ended_at__gt=run.created_at, ended_at__lte=run.started_at)
+    return meanwhile.filter(flow_id=run.flow_id, pk__lt=run.pk).order_by("ended_at").last()
 
 
 def _tell_step(paper: Paper, record: StepRecord, step: Mapping[str, Any]) -> None:

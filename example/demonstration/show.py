@@ -22,7 +22,7 @@ from django.urls import reverse
 from flowcontrol.models import FlowRun
 from workshop.models import Repair
 
-from .children import POLL_SECONDS, Child, ChildDied, answers, free_port, until
+from .children import MANAGE, POLL_SECONDS, Child, ChildDied, answers, free_port, until
 from .outcome import BUILT_IN_ACTIONS, EXPECTED, End, compare
 from .paper import Paper
 from .report import steps_by_id, tell_outcome, tell_run
@@ -168,14 +168,17 @@ class Demonstration:
 
     def report(self) -> bool:
         paper = self.paper
-        runs = list(FlowRun.objects.select_related("flow", "version").order_by("id"))
+        runs = list(FlowRun.objects.select_related("flow", "version", "trigger").order_by("id"))
         repairs = {str(repair.pk): str(repair) for repair in Repair.objects.select_related("customer")}
         paper.heading("What each flow did, step by step")
         paper.write(f"     {'step':<30} {'action':<22}  answer, and what it changed in the state", "dim")
         for run in runs:
-            tell_run(paper, run, repairs[run.object_id])
+            tell_run(paper, run, repairs.get(run.object_id, "about nothing"))
         paper.heading("The expected ends")
-        ends = [End(run.flow.slug, repairs[run.object_id], run.status, run.step, _plain(run)) for run in runs]
+        ends = [
+            End(run.flow.slug, repairs.get(run.object_id, ""), run.status, run.step, _plain(run))
+            for run in runs
+        ]
         lines = compare(EXPECTED, ends)
         tell_outcome(paper, lines)
         unused = BUILT_IN_ACTIONS - _actions_used(runs)
@@ -203,11 +206,13 @@ class Demonstration:
         if not self.options.once:
             for name, page in _PAGES:
                 paper.fact(name, self.address + reverse(page))
-        paper.fact("flows", f"{_shown(self.options.flows)}/*.yaml, and what each shows: example/README.md")
+        paper.fact(
+            "flows", f"{_shown(self.options.flows)}; what each shows: {_shown(MANAGE.with_name('README.md'))}"
+        )
         paper.fact("letters", f"{_shown(folder)}/letters")
         paper.fact("logs", f"{_shown(folder)}/worker.log, {_shown(folder)}/web.log")
-        python, place = (shlex.quote(_shown(path)) for path in (Path(sys.executable), folder))
-        paper.fact("shell", f"REPAIRSHOP_FOLDER={place} {python} example/manage.py flowcontrol runs")
+        place, python, manage = (shlex.quote(_shown(path)) for path in (folder, Path(sys.executable), MANAGE))
+        paper.fact("shell", f"REPAIRSHOP_FOLDER={place} {python} {manage} flowcontrol runs")
 
     def stay(self) -> None:
         self.paper.write(

@@ -16,4 +16,4 @@ def answer_quote(repair: Repair, answer: str) -> None:
 def hand_over(repair: Repair) -> None:
     """The customer has the bike back."""
     repair.status = Repair.Status.COLLECTED
-    repair.save()
+    repair.save(update_fields=["status"])

@@ -85,7 +85,8 @@ class UpdateRepair(BaseAction):
         repair.status = context.config["status"]
         if context.config["price"] is not None:
             repair.price = context.evaluate(context.config["price"])
-        repair.save()
+        # Just these: the rest of the object is as it was when the run began to use it.
+        repair.save(update_fields=["status", "price"])
         return Next()
 
     def summary(self, config: Mapping[str, Any]) -> str:

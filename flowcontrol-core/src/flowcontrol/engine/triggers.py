@@ -79,20 +79,24 @@ def _fire(name: str, obj: Model | None, payload: Mapping[str, Any]) -> None:
         except (FlowcontrolError, ValueError) as error:
             logger.error("trigger error name=%s flow=%s: %s", name, trigger.flow.slug, error)
             result.update(result="error", detail=f"{type(error).__name__}: {error}")
-    _insert(firing)
+    event = _record(firing)
+    _insert(firing, event)
     woken = _wake(name, obj)
-    model, key = object_reference(obj)
-    Event.objects.using(database()).create(
-        name=name,
+    announce.ready([*(run.pk for run in firing.runs), *firing.restarted, *woken])
+    # A run that began to wait while this transaction was open did not see the event, nor did we see that run.
+    transaction.on_commit(partial(_wake_late, name, obj), using=database(), robust=True)
+
+
+def _record(firing: _Firing) -> Event:
+    model, key = object_reference(firing.obj)
+    return Event.objects.using(database()).create(
+        name=firing.name,
         object_model=model,
         object_id=key,
         payload_json=firing.payload_json,
         outcome=firing.outcome,
         created_at=DatabaseNow(),
     )
-    announce.ready([*(run.pk for run in firing.runs), *firing.restarted, *woken])
-    # A run that began to wait while this transaction was open did not see the event, nor did we see that run.
-    transaction.on_commit(partial(_wake_late, name, obj), using=database(), robust=True)
 
 
 def _set_off(trigger: Trigger, firing: _Firing) -> dict[str, Any]:
@@ -130,13 +134,19 @@ def _restart(trigger: Trigger, firing: _Firing) -> dict[str, Any]:
     return {"result": "restarted", "runs": ids}
 
 
-def _insert(firing: _Firing) -> None:
+def _insert(firing: _Firing, event: Event) -> None:
+    """Insert the runs, all at once, and tell in the event's record which they are."""
+    if not firing.runs:
+        return
     parent = current_run.get()
-    if firing.runs and parent is not None:
+    if parent is not None:
         try:
             adopt(firing.runs, parent)
         except FlowNotStartable as error:
             _refuse_all(firing, str(error))
+    for run in firing.runs:
+        # The event that starts a run is not one that it may wait for.
+        run.last_event_id = event.pk
     FlowRun.objects.using(database()).bulk_create(firing.runs)
     for run in firing.runs:
         settle(run)
@@ -144,6 +154,7 @@ def _insert(firing: _Firing) -> None:
     for result in firing.outcome:
         if result["result"] == "started":
             result["run"] = next(started).pk
+    Event.objects.using(database()).filter(pk=event.pk).update(outcome=firing.outcome)
 
 
 def _refuse_all(firing: _Firing, detail: str) -> None:

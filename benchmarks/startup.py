@@ -5,8 +5,11 @@
 
 Each measurement is a process of its own, and the variants take turns, so that a machine that slows down slows
 all of them. Two projects are measured: a small one (contenttypes and auth) and one with the admin, whose own
-start already brings much of what flowcontrol imports. The exit code is 1 when the median of what is added is
-above the limit.
+start already brings much of what flowcontrol imports.
+
+What is added is the difference of the medians, of the lower quartiles and of the least times. The limit
+applies to the quartiles: whatever else the machine does only ever adds time, so the quicker starts tell most
+about the code. The exit code is 1 above the limit.
 """
 
 from __future__ import annotations
@@ -109,7 +112,7 @@ def measure(site: Path, apps: list[str], clock: str, *, enabled: bool) -> float:
 
 
 def run(rounds: int, count: int, clock: str) -> list[dict[str, object]]:
-    """A row for each project: medians without and with flowcontrol, and the median of the differences."""
+    """A row for each project: medians without and with flowcontrol, and what is added."""
     projects = {"contenttypes and auth": SMALL, "with the admin": WITH_ADMIN}
     times: dict[tuple[str, bool], list[float]] = {(name, on): [] for name in projects for on in (False, True)}
     with distributions(count) as site:
@@ -121,18 +124,21 @@ def run(rounds: int, count: int, clock: str) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for name in projects:
         without, with_it = times[name, False], times[name, True]
-        added = sorted(after - before for before, after in zip(without, with_it, strict=True))
         rows.append(
             {
                 "project": name,
                 "without_ms": round(statistics.median(without), 1),
                 "with_ms": round(statistics.median(with_it), 1),
-                "added_ms": round(statistics.median(added), 1),
-                "added_least_ms": round(added[0], 1),
-                "added_most_ms": round(added[-1], 1),
+                "added_median_ms": round(statistics.median(with_it) - statistics.median(without), 1),
+                "added_quiet_ms": round(_quartile(with_it) - _quartile(without), 1),
+                "added_least_ms": round(min(with_it) - min(without), 1),
             }
         )
     return rows
+
+
+def _quartile(times: list[float]) -> float:
+    return statistics.quantiles(times, n=4)[0]
 
 
 def main() -> int:
@@ -146,11 +152,12 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     options = parser.parse_args()
     rows = run(options.rounds, options.distributions, CLOCKS[options.clock])
-    print(f"{'project':<24}{'without':>10}{'with':>10}{'added':>10}   (least to most), milliseconds")
+    print("milliseconds; without and with flowcontrol: medians")
+    print(f"{'project':<24}{'without':>10}{'with':>10}{'added: median':>16}{'quartile':>10}{'least':>10}")
     for row in rows:
         print(
-            f"{row['project']:<24}{row['without_ms']:>10}{row['with_ms']:>10}{row['added_ms']:>10}"
-            f"   ({row['added_least_ms']} to {row['added_most_ms']})"
+            f"{row['project']:<24}{row['without_ms']:>10}{row['with_ms']:>10}"
+            f"{row['added_median_ms']:>16}{row['added_quiet_ms']:>10}{row['added_least_ms']:>10}"
         )
     result = {
         "distributions": options.distributions,
@@ -162,7 +169,7 @@ def main() -> int:
     print(json.dumps(result))
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    return int(any(float(str(row["added_ms"])) > options.limit_ms for row in rows))
+    return int(any(float(str(row["added_quiet_ms"])) > options.limit_ms for row in rows))
 
 
 if __name__ == "__main__":

@@ -9,8 +9,7 @@ Values are read lazily, checked on first access and kept until ``override_settin
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings as django_settings
 from django.core.signals import setting_changed
@@ -24,8 +23,7 @@ __all__ = ["NAME", "SETTINGS", "Setting", "Settings", "find_unknown", "find_wron
 NAME = "FLOWCONTROL"
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     """One key: its default, the kind of value it takes (in words), what it does, and in which unit it counts.
 
     ``clean`` returns the value to use or raises ``ValueError`` with what the value has to be.

@@ -7,10 +7,9 @@ import logging
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import importlib_metadata
@@ -25,8 +24,7 @@ GROUP = "flowcontrol"
 APPS_GROUP = "flowcontrol.apps"
 
 
-@dataclass(frozen=True)
-class Installed:
+class Installed(NamedTuple):
     """A plugin as its distribution announces it: the entry points' name, and what they point to."""
 
     name: str
@@ -84,7 +82,7 @@ def scan(path: list[str] | None = None) -> list[Installed]:
         except Exception:
             # Damaged metadata of one distribution must not hide the others.
             logger.exception("metadata cannot be read distribution=%r", distribution)
-    return sorted(found, key=lambda plugin: (plugin.name, plugin.distribution, plugin.module, plugin.app))
+    return sorted(found)
 
 
 def _name_and_version(distribution: Any) -> tuple[str, str]:

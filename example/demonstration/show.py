@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import django
+from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.core.files import locks
 from django.core.management import CommandError, call_command
+from django.db.models import Model
 from django.urls import reverse
-from flowcontrol.models import FlowRun
+from flowcontrol.models import Flow, FlowRun, Trigger
 from workshop.models import Repair
 
 from .children import MANAGE, POLL_SECONDS, Child, ChildDied, answers, free_port, until
@@ -204,8 +206,10 @@ class Demonstration:
         paper, folder = self.paper, self.options.folder
         paper.heading("Where to look")
         if not self.options.once:
-            for name, page in _PAGES:
-                paper.fact(name, self.address + reverse(page))
+            for name, model in _PAGES:
+                if admin.site.is_registered(model):
+                    page = reverse(f"admin:{model._meta.label_lower.replace('.', '_')}_changelist")
+                    paper.fact(name, self.address + page)
         paper.fact(
             "flows", f"{_shown(self.options.flows)}; what each shows: {_shown(MANAGE.with_name('README.md'))}"
         )
@@ -223,11 +227,11 @@ class Demonstration:
             time.sleep(POLL_SECONDS * 5)
 
 
-_PAGES = (
-    ("flows", "admin:flowcontrol_flow_changelist"),
-    ("runs", "admin:flowcontrol_flowrun_changelist"),
-    ("triggers", "admin:flowcontrol_trigger_changelist"),
-    ("repairs", "admin:workshop_repair_changelist"),
+_PAGES: tuple[tuple[str, type[Model]], ...] = (
+    ("flows", Flow),
+    ("runs", FlowRun),
+    ("triggers", Trigger),
+    ("repairs", Repair),
 )
 
 

@@ -45,6 +45,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=f"needs --database {' or '.join(wanted)}"))
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if os.environ.get("COVERAGE_RUN") and item.get_closest_marker("timing"):
+        pytest.skip("coverage would be measured, too")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for line in _services():
         terminalreporter.write_line(line)

@@ -251,6 +251,8 @@ def test(options: argparse.Namespace, rest: Sequence[str]) -> int:
     if options.isolated:
         return test_isolated(options, rest)
     environment = ready(options)
+    if options.coverage:
+        return with_coverage(environment, rest, options.database or "sqlite")
     if options.database == "all":
         return max([pytest(environment, rest, database) for database in ("sqlite", *SERVERS)])
     if options.database:
@@ -269,15 +271,25 @@ def test(options: argparse.Namespace, rest: Sequence[str]) -> int:
     return max(statuses)
 
 
-def pytest(environment: Environment, rest: Sequence[str], database: str) -> int:
+def pytest(environment: Environment, rest: Sequence[str], database: str, runner: Sequence[str] = ()) -> int:
     note(f"pytest on {database}")
     # One process per core is more than enough, and pytest's own options have the last word.
     processes = ["-n", str(min(os.cpu_count() or 1, 4))]
     return run(
-        [environment.python, "-m", "pytest", *processes, *rest],
+        [environment.python, *runner, "-m", "pytest", *processes, *rest],
         env={"FLOWCONTROL_TEST_DATABASE": database},
         check=False,
     )
+
+
+def with_coverage(environment: Environment, rest: Sequence[str], database: str) -> int:
+    """Also fails when less is covered than pyproject.toml demands."""
+    coverage = environment.program("coverage")
+    run([coverage, "erase"])
+    if status := pytest(environment, rest, database, ["-m", "coverage", "run"]):
+        return status
+    run([coverage, "combine", "--quiet"])
+    return run([coverage, "report"], check=False)
 
 
 def unreachable(environment: Environment, server: str) -> str:
@@ -317,8 +329,19 @@ def test_isolated(options: argparse.Namespace, rest: Sequence[str]) -> int:
             [str(wheel), "--find-links", str(DIST), "-r", str(ROOT / "requirements-test.txt")],
         )
         environment.check()
+        import_from_wheel(environment, distribution)
         statuses.append(pytest_alone(environment, distribution, rest))
     return max(statuses)
+
+
+def import_from_wheel(environment: Environment, distribution: Path) -> None:
+    """Failed unless the package is imported from the environment, and not from the source."""
+    (package,) = (path.parent.name for path in distribution.glob("src/*/__init__.py"))
+    found = answer([str(environment.python), "-I", "-c", f"import {package}; print({package}.__file__)"])
+    if not Path(found or "nothing").is_relative_to(environment.folder):
+        raise Failed(
+            f"{package} is imported from {found or 'nowhere'}, and not from the wheel in {environment.folder}."
+        )
 
 
 def pytest_alone(environment: Environment, distribution: Path, rest: Sequence[str]) -> int:
@@ -391,6 +414,7 @@ def parser() -> argparse.ArgumentParser:
                 action="store_true",
                 help="each distribution against its wheel, in its own environment",
             )
+            command.add_argument("--coverage", action="store_true", help="measure what the tests run")
             command.add_argument(
                 "--database",
                 choices=["sqlite", *SERVERS, "all"],

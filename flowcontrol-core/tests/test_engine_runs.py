@@ -71,14 +71,22 @@ def run(*steps: dict[str, Any], obj: Any = None, state: dict[str, Any] | None = 
 
 
 def trace(of: FlowRun) -> list[str]:
-    return [f"{record.step}{'@' + record.path if record.path else ''} {record.decision}" for record in of.history()]
+    return [
+        f"{record.step}{'@' + record.path if record.path else ''} {record.decision}"
+        for record in of.history()
+    ]
 
 
 # -- what is executed ------------------------------------------------------------------------------------------
 
 
 def test_a_run_executes_its_steps_in_order_and_keeps_state_and_history() -> None:
-    done = run(step("put", "a", state={"n": 4}), step("count", "b"), step("count", "c", enabled=False), step("count", "d"))
+    done = run(
+        step("put", "a", state={"n": 4}),
+        step("count", "b"),
+        step("count", "c", enabled=False),
+        step("count", "d"),
+    )
 
     assert (done.status, dict(done.state)) == ("completed", {"n": 6})
     assert trace(done) == ["a Next", "b Next", "d Next"]
@@ -92,7 +100,9 @@ def test_a_flow_without_steps_completes() -> None:
 
 
 def test_loops_keep_their_counters_out_of_the_state_and_name_their_rounds_in_the_history() -> None:
-    done = run(step("rounds", "outer", times=2, steps=[step("rounds", "inner", times=2, steps=[step("count", "n")])]))
+    done = run(
+        step("rounds", "outer", times=2, steps=[step("rounds", "inner", times=2, steps=[step("count", "n")])])
+    )
 
     assert dict(done.state) == {"n": 4}
     visits = [record.path for record in done.history() if record.step == "n"]
@@ -109,14 +119,25 @@ def test_without_a_parent_return_and_leave_stop_the_flow(exit_: Callable[[], Any
 def test_a_return_lets_a_loop_go_on_and_a_leave_ends_it() -> None:
     Decide.answer["out"] = lambda context: exits[0]()
     exits: list[Callable[[], Any]] = [ReturnToParent]
-    tree = [step("rounds", "loop", times=3, steps=[step("count", "c"), step("decide", "out"), step("count", "never")])]
+    tree = [
+        step(
+            "rounds",
+            "loop",
+            times=3,
+            steps=[step("count", "c"), step("decide", "out"), step("count", "never")],
+        )
+    ]
     assert dict(run(*tree).state) == {"n": 3}
     exits[0] = LeaveBranch
     assert dict(run(*tree, slug="other").state) == {"n": 1}
 
 
 def test_a_wait_in_a_loop_goes_on_exactly_there() -> None:
-    waiting = run(step("rounds", "loop", times=3, steps=[step("count"), step("pause", "rest", seconds=60), step("count")]))
+    waiting = run(
+        step(
+            "rounds", "loop", times=3, steps=[step("count"), step("pause", "rest", seconds=60), step("count")]
+        )
+    )
 
     assert (waiting.status, waiting.step, dict(waiting.state)) == ("waiting", "rest", {"n": 1})
     assert execute_run(waiting).status == "waiting", "not yet due"
@@ -206,7 +227,9 @@ def test_a_wait_for_an_event_ends_when_its_time_is_up(user: User) -> None:
         (lambda context: EnterBranch(variables={"bad": object()}), "bad"),
     ],
 )
-def test_a_step_that_goes_wrong_fails_the_run_there_and_loses_nothing(answer: Callable[[Any], Any], reason: str) -> None:
+def test_a_step_that_goes_wrong_fails_the_run_there_and_loses_nothing(
+    answer: Callable[[Any], Any], reason: str
+) -> None:
     Decide.answer["wrong"] = lambda context: (context.state.update(half="done"), answer(context))[1]
     failed = run(step("put", state={"kept": 1}), step("decide", "wrong"), step("count"))
 
@@ -243,8 +266,11 @@ def test_one_bad_run_stops_nothing_else() -> None:
 
 def test_a_run_whose_object_is_deleted_is_discarded_with_the_reason_and_keeps_its_state(user: User) -> None:
     waiting = run(
-        step("put", state={"a": 1}), step("pause", seconds=60), step("rounds", "look", times=1, condition="object.is_active"),
-        obj=user, object="auth.user",
+        step("put", state={"a": 1}),
+        step("pause", seconds=60),
+        step("rounds", "look", times=1, condition="object.is_active"),
+        obj=user,
+        object="auth.user",
     )
     key = user.pk
     user.delete()
@@ -260,7 +286,10 @@ def test_a_run_is_discarded_when_the_flows_condition_is_true_no_more(user: User)
     User.objects.update(is_active=False)
     continue_flowruns(now=timezone.now() + timedelta(minutes=2))
     gone = FlowRun.objects.get(pk=waiting.pk)
-    assert (gone.status, gone.reason) == ("discarded", "The condition of the flow is not true: object.is_active")
+    assert (gone.status, gone.reason) == (
+        "discarded",
+        "The condition of the flow is not true: object.is_active",
+    )
 
 
 def test_a_broken_condition_is_an_error_and_not_a_false(user: User) -> None:
@@ -271,7 +300,9 @@ def test_a_broken_condition_is_an_error_and_not_a_false(user: User) -> None:
 
 def test_a_flow_about_a_model_takes_no_other_object(user: User) -> None:
     flow(step("count"), object="auth.user")
-    with pytest.raises(FlowNotStartable, match="is about an object of auth.user, and got an object of auth.group"):
+    with pytest.raises(
+        FlowNotStartable, match="is about an object of auth.user, and got an object of auth.group"
+    ):
         start_flow("flow", Group.objects.create(name="g"))
     with pytest.raises(FlowNotStartable, match="got no object"):
         start_flow("flow")
@@ -467,7 +498,9 @@ def test_a_limit_that_is_reached_refuses_and_records_why(user: User) -> None:
     flow(step("pause", seconds=60), limits={"concurrent_per_object": 1})
     assert isinstance(start_flow("flow", user), Started)
     refused = start_flow("flow", user)
-    assert refused == Refused("limit", 'The flow "flow" starts no run: limit concurrent_per_object=1 is reached.')
+    assert refused == Refused(
+        "limit", 'The flow "flow" starts no run: limit concurrent_per_object=1 is reached.'
+    )
     event = Event.objects.get()
     assert (event.object_id, event.outcome[0]["reason"]) == (str(user.pk), "limit")
 
@@ -522,7 +555,9 @@ def test_three_crashes_in_one_step_fail_the_run_and_no_other() -> None:
     assert "3 workers in a row vanished" in FlowRun.objects.get(status="failed").reason
 
 
-def test_what_a_database_action_writes_is_gone_when_its_checkpoint_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_database_action_writes_is_gone_when_its_checkpoint_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     flow(step("write", "w"))
     start_flow("flow")
     real = transitions.write

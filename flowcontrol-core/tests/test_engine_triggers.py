@@ -97,8 +97,14 @@ def test_a_condition_decides_and_a_broken_one_is_an_error_of_this_trigger_only(
 def test_only_active_triggers_of_active_flows_since_their_date_listen(user: User) -> None:
     flow("off", triggers=[{"on": "test.ping", "active": False}])
     flow("inactive", triggers=[{"on": "test.ping"}], active=False)
-    flow("later", triggers=[{"on": "test.ping", "active_since": (timezone.now() + timedelta(days=1)).isoformat()}])
-    flow("since", triggers=[{"on": "test.ping", "active_since": (timezone.now() - timedelta(days=1)).isoformat()}])
+    flow(
+        "later",
+        triggers=[{"on": "test.ping", "active_since": (timezone.now() + timedelta(days=1)).isoformat()}],
+    )
+    flow(
+        "since",
+        triggers=[{"on": "test.ping", "active_since": (timezone.now() - timedelta(days=1)).isoformat()}],
+    )
     fire_trigger("test.ping", user)
     assert [run.flow.slug for run in FlowRun.objects.all()] == ["since"]
 
@@ -125,7 +131,9 @@ def test_a_restarting_trigger_moves_the_objects_live_runs_to_its_step(user: User
         {"id": "rest", "action": "test.pause", "config": {"seconds": 60}},
     ]
     registry.register_trigger("test.again")
-    flow(steps=steps, triggers=[{"on": "test.ping"}, {"on": "test.again", "does": "restart", "step": "count"}])
+    flow(
+        steps=steps, triggers=[{"on": "test.ping"}, {"on": "test.again", "does": "restart", "step": "count"}]
+    )
     for each in (user, User.objects.create(username="ben")):
         fire_trigger("test.ping", each)
     continue_flowruns()
@@ -211,7 +219,10 @@ def test_a_payload_that_cannot_be_stored_is_recorded_and_raised_to_nobody(user: 
 
 @pytest.mark.django_db(transaction=True)
 def test_an_event_committed_while_the_run_began_to_wait_still_wakes_it(user: User) -> None:
-    flow(steps=[{"id": "rest", "action": "test.pause", "config": {"event": "test.ping"}}], triggers=[{"on": "test.ping"}])
+    flow(
+        steps=[{"id": "rest", "action": "test.pause", "config": {"event": "test.ping"}}],
+        triggers=[{"on": "test.ping"}],
+    )
     fire_trigger("test.ping", user)
     continue_flowruns()
     with transaction.atomic():

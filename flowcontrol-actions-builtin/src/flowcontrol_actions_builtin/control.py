@@ -73,7 +73,6 @@ class While(BaseAction):
         """The condition for another round."""
 
     def run(self, context: ActionContext) -> Decision:
-        context.locals["rounds"] = 0
         return self._next_round(context)
 
     def after_branch(self, context: ActionContext, branch: str) -> Decision:
@@ -85,7 +84,7 @@ class While(BaseAction):
     def _next_round(self, context: ActionContext) -> Decision:
         if not context.evaluate(context.config["condition"]):
             return Next()
-        context.locals["rounds"] += 1
+        context.locals["rounds"] = context.locals.get("rounds", 0) + 1
         return EnterBranch()
 
 
@@ -130,6 +129,17 @@ class For(BaseAction):
         )
 
     def run(self, context: ActionContext) -> Decision:
+        self._begin(context)
+        return self._next_round(context)
+
+    def after_branch(self, context: ActionContext, branch: str) -> Decision:
+        if "number" not in context.locals:
+            # Somebody restarted the run at a step inside: that was the first round.
+            self._begin(context)
+        context.locals["number"] += context.locals["step"]
+        return self._next_round(context)
+
+    def _begin(self, context: ActionContext) -> None:
         number, end, step = (self._evaluate(context, name) for name in ("start", "end", "step"))
         if step == 0:
             raise EvaluationError(
@@ -137,11 +147,6 @@ class For(BaseAction):
                 "comes to an end. Make it give a positive or a negative number."
             )
         context.locals.update(number=number, end=end, step=step)
-        return self._next_round(context)
-
-    def after_branch(self, context: ActionContext, branch: str) -> Decision:
-        context.locals["number"] += context.locals["step"]
-        return self._next_round(context)
 
     def summary(self, config: Mapping[str, Any]) -> str:
         start, end, step = (_source(config[name], "") for name in ("start", "end", "step"))

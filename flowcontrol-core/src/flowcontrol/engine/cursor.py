@@ -7,6 +7,7 @@ that is asked next: ``run`` the step, a ``branch`` of it ended, or its ``wait`` 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from .. import state
@@ -23,7 +24,6 @@ __all__ = [
     "Position",
     "PositionGone",
     "advance",
-    "again",
     "begin",
     "dump",
     "load",
@@ -119,8 +119,7 @@ def _enter(program: Program, position: Position, decision: EnterBranch) -> Posit
     first = node.branches[decision.name]
     if first is None:
         return Position((*parents, entered), BRANCH, decision.name)
-    round_ = f"{node.id}:{entered.entries}"
-    path = f"{frame.path}/{round_}" if frame.path else round_
+    path = _inside(frame.path, node.id, entered.entries)
     variables = {**frame.variables, **decision.variables} if decision.variables else frame.variables
     return Position((*parents, entered, Frame(first, path, "", 0, {}, variables)))
 
@@ -160,36 +159,51 @@ _FOLLOW: dict[type, Callable[[Program, Position, Any], Position | Ending]] = {
 }
 
 
-def place(program: Program, step: str) -> Position:
-    """The position at a step, as if all its parents had just entered the branch it is in for the first time.
+def place(program: Program, step: str, stands: Position | None = None) -> Position:
+    """The position at a step, which is to be run as if it were just reached.
 
-    Raises ``PositionGone`` when the flow has no such step.
+    Of the steps around it, those that are also around ``stands`` keep their memory and variables; the others are as
+    if they had just entered the branch it is in for the first time. Raises ``PositionGone`` when the flow has no
+    such step.
     """
     index = program.by_id.get(step)
     if index is None:
         raise PositionGone(
             f'The flow "{program.slug}" has no step "{step}". Its steps are: {", ".join(program.by_id)}.'
         )
+    known = stands.frames if stands else ()
+    frames: list[Frame] = []
+    path: str = ""
+    variables: Mapping[str, Any] = {}
+    chain = _chain(program, index)
+    for current, inside in pairwise(chain):
+        old = known[len(frames)] if len(frames) < len(known) else None
+        if old is not None:
+            # Steps of one branch have the same rounds and variables around them.
+            path, variables = old.path, old.variables
+        branch = program.nodes[inside].branch
+        if old is None or (old.node, old.branch) != (current, branch):
+            old, known = Frame(current, path, branch, 1, {}, variables), ()
+        frames.append(old)
+        path = _inside(path, program.nodes[current].id, old.entries)
+    if len(frames) < len(known):
+        path, variables = known[len(frames)].path, known[len(frames)].variables
+    return Position((*frames, Frame(index, path, "", 0, {}, variables)))
+
+
+def _inside(path: str, step: str, round_: int) -> str:
+    """The path of steps in a branch that ``step`` entered for the ``round_``-th time."""
+    return f"{path}/{step}:{round_}" if path else f"{step}:{round_}"
+
+
+def _chain(program: Program, index: int) -> list[int]:
+    """The steps around a step, from the top of the tree, and the step itself."""
     chain: list[int] = []
     at: int | None = index
     while at is not None:
         chain.append(at)
         at = program.nodes[at].parent
-    frames: list[Frame] = []
-    path = ""
-    for child, current in zip([*chain[-2::-1], None], reversed(chain), strict=True):
-        if child is None:
-            frames.append(Frame(current, path))
-        else:
-            frames.append(Frame(current, path, program.nodes[child].branch, 1))
-            path = f"{path}/{program.nodes[current].id}:1" if path else f"{program.nodes[current].id}:1"
-    return Position(tuple(frames))
-
-
-def again(position: Position) -> Position:
-    """The position at the same step, which is to be run as if it were just reached."""
-    *parents, frame = position.frames
-    return Position((*parents, Frame(frame.node, frame.path, "", 0, {}, frame.variables)))
+    return chain[::-1]
 
 
 def dump(program: Program, position: Position) -> str:

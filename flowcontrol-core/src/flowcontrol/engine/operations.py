@@ -77,8 +77,8 @@ def restart_run(
 ) -> FlowRun:
     """Execute a run again, from the start or from a step, on the version it is pinned to.
 
-    From the step it stands at, it goes on with the memory of the loops around it; from another one, as if these
-    had just been entered. The state is kept unless ``state`` is given; from the start, without ``state``, too.
+    Loops around the step that the run is in go on with the round they are in; others are as if they had just been
+    entered. The state is kept unless ``state`` is given; from the start, without ``state``, too.
     Raises ``PositionGone`` for a step that the version does not have, and ``InvalidTransition`` when the run ended
     and its flow's limits leave no place for it.
     """
@@ -110,11 +110,13 @@ def restart_run(
 
 
 def _place(program: Program, run: FlowRun, step: str) -> Position:
-    stands = cursor.load(program, run.cursor_json) if run.cursor_json and run.step == step else None
+    stands = cursor.load(program, run.cursor_json) if run.cursor_json else None
     if not isinstance(stands, Position):
         return cursor.place(program, step)
-    # The end of a branch is asked again where that failed: a loop goes on with the round it was in.
-    return stands if stands.phase == cursor.BRANCH else cursor.again(stands)
+    if run.step == step and stands.phase == cursor.BRANCH:
+        # What failed is the end of a branch, and that is asked again: a loop goes on with the round it was in.
+        return stands
+    return cursor.place(program, step, stands)
 
 
 def _locked(run_id: int) -> FlowRun:

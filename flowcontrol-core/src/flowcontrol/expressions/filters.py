@@ -1,7 +1,7 @@
 """The filters that expressions may use: a list, each with a limit on what it takes and makes.
 
 Django's filters answer with an empty text, or with the value unchanged, when they cannot do their work. Ours raise: a
-broken expression is an error, not a false.
+broken expression is an error, not a false. Those that take anything of any size are in ``arithmetic`` and below.
 """
 
 from __future__ import annotations
@@ -9,35 +9,47 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from datetime import date, datetime, time
 from typing import Any
+from urllib.parse import quote
 
+from django.db import Error as DatabaseProblem
 from django.template import defaultfilters
+from django.utils.functional import Promise
 from django.utils.module_loading import import_string
 from django.utils.safestring import SafeString
 
-from ..exceptions import EvaluationError, RegistrationError
+from ..exceptions import EvaluationError, ObjectGone, RegistrationError
+from . import arithmetic
+from .missing import Missing
+from .values import MAX_ITEMS, MAX_TEXT, as_text, describe, localized, plain, truth
 
-__all__ = ["MAX_TEXT", "Filter", "filter_names", "find_filter", "register_filter", "unregister_filter"]
+__all__ = [
+    "Filter",
+    "filter_names",
+    "find_filter",
+    "generation",
+    "register_filter",
+    "unregister_filter",
+]
 
-#: Longest text that a filter takes or makes, in characters.
-MAX_TEXT = 262_144
-#: Most digits of a number that a filter takes or makes.
-MAX_DIGITS = 300
-#: Most items of a list that a filter takes or makes.
-MAX_ITEMS = 10_000
-
-_NUMBERS = (int, float, Decimal)
+#: Longest text for the filters that take their time over each character.
+_MAX_SLOW_TEXT = 32_768
+#: Longest text to bring into Unicode's normal form: texts made for it take the square of their length in time.
+_MAX_NORMALISED = 500
 
 
 class Filter:
     """A filter by its name; imported on first use, and bounded."""
 
-    def __init__(self, name: str, function: Callable[..., Any] | str, provider: str = "") -> None:
+    def __init__(
+        self, name: str, function: Callable[..., Any] | str, provider: str = "", *, is_bounded: bool = True
+    ) -> None:
         self.name = name
         self.path = function
         self.provider = provider
+        #: Whether values over the limits are refused; not where a filter only looks, however large the value.
+        self.is_bounded = is_bounded
         self._function: Callable[..., Any] | None = None if isinstance(function, str) else function
 
     @property
@@ -48,28 +60,64 @@ class Filter:
         return self._function
 
     def arguments(self) -> tuple[int, int]:
-        """Least and most number of arguments after the value."""
-        parameters = list(inspect.signature(self.function).parameters.values())[1:]
-        least = sum(1 for parameter in parameters if parameter.default is parameter.empty)
+        """Least and most number of arguments after the value. Raises whatever importing it raises."""
+        parameters = [
+            each
+            for each in inspect.signature(self.function).parameters.values()
+            if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
+        ][1:]
+        least = sum(1 for each in parameters if each.default is each.empty)
         return least, len(parameters)
 
     def __call__(self, value: Any, *arguments: Any) -> Any:
         """Raises ``EvaluationError`` for whatever goes wrong in it, and for what is too large."""
-        for each in (value, *arguments):
-            _check_size(self.name, each)
+        if self.is_bounded:
+            for each in (value, *arguments):
+                self._check_size(each)
         try:
             result = self.function(value, *arguments)
-        except EvaluationError:
+        except (EvaluationError, ObjectGone, DatabaseProblem):
+            # A database that is away is no fault of the expression, and may be back for the next attempt.
             raise
         except Exception as error:
-            raise EvaluationError(f'The filter "{self.name}" cannot take {_told(value)}: {error}') from error
-        _check_size(self.name, result)
+            raise EvaluationError(
+                f'The filter "{self.name}" cannot take {describe(value)}: {error}'
+            ) from error
+        if self.is_bounded:
+            self._check_size(result)
         # A text that claims to be safe HTML must not reach a page unescaped by way of the state.
-        return str.__str__(result) if isinstance(result, SafeString) else result
+        return _unsafe(result)
+
+    def _check_size(self, value: Any) -> None:
+        if isinstance(value, str):
+            measured, limit, unit = len(value), MAX_TEXT, "characters"
+        elif isinstance(value, (list, tuple, set, frozenset, Mapping)):
+            measured, limit, unit = len(value), MAX_ITEMS, "items"
+        else:
+            arithmetic.check(value)
+            return
+        if measured > limit:
+            raise EvaluationError(
+                f'The filter "{self.name}" takes and makes at most {limit:,} {unit}; this has {measured:,}.'
+            )
+
+
+def _unsafe(value: Any) -> Any:
+    if isinstance(value, (SafeString, Promise)):
+        return plain(str(value))
+    if isinstance(value, list):
+        return [_unsafe(item) if isinstance(item, (SafeString, Promise, list)) else item for item in value]
+    return value
 
 
 _filters: dict[str, Filter] = {}
 _lock = threading.Lock()
+_generation = 0
+
+
+def generation() -> int:
+    """Another number whenever the list has changed, so that what was compiled with it can be told from the rest."""
+    return _generation
 
 
 def register_filter(name: str, function: Callable[..., Any] | str, provider: str = "") -> None:
@@ -77,7 +125,8 @@ def register_filter(name: str, function: Callable[..., Any] | str, provider: str
 
     Raises ``RegistrationError`` when the name is no identifier, or is taken by another function.
     """
-    if not name.isidentifier():
+    global _generation  # noqa: PLW0603  # a counter, under the lock
+    if not name.isidentifier() or not name.isascii() or name.startswith("_"):
         raise RegistrationError(f"A filter cannot be called {name!r}: use letters, digits and underscores.")
     with _lock:
         taken = _filters.get(name)
@@ -86,13 +135,17 @@ def register_filter(name: str, function: Callable[..., Any] | str, provider: str
                 f'The filter "{name}" of {provider or "this project"} cannot be registered: '
                 f"{taken.provider or 'flowcontrol'} has this name. Give one of them another name."
             )
-        _filters.setdefault(name, Filter(name, function, provider))
+        if taken is None:
+            _filters[name] = Filter(name, function, provider)
+            _generation += 1
 
 
 def unregister_filter(name: str) -> None:
     """Forget a filter, known or not. For tests and for plugins that fail half way."""
+    global _generation  # noqa: PLW0603  # a counter, under the lock
     with _lock:
-        _filters.pop(name, None)
+        if _filters.pop(name, None) is not None:
+            _generation += 1
 
 
 def find_filter(name: str) -> Filter | None:
@@ -103,117 +156,40 @@ def filter_names() -> list[str]:
     return sorted(_filters)
 
 
-def _told(value: Any) -> str:
-    text = repr(value)
-    return f"{text if len(text) <= 60 else text[:57] + '…'} ({type(value).__name__})"
+# -- any value -------------------------------------------------------------------------------------------------
 
 
-def _check_size(name: str, value: Any) -> None:
-    if isinstance(value, str):
-        size, limit, unit = len(value), MAX_TEXT, "characters"
-    elif isinstance(value, bool):
-        return
-    elif isinstance(value, int):
-        size, limit, unit = value.bit_length() // 3, MAX_DIGITS, "digits"
-    elif isinstance(value, Decimal):
-        size, limit, unit = abs(value.adjusted()) + len(value.as_tuple().digits), MAX_DIGITS, "digits"
-    elif isinstance(value, (list, Mapping)):
-        size, limit, unit = len(value), MAX_ITEMS, "items"
-    else:
-        return
-    if size > limit:
+def default(value: Any, argument: Any) -> Any:
+    """The value, or the argument when the value is missing, empty, zero or false."""
+    return value if truth(value) else argument
+
+
+def default_if_none(value: Any, argument: Any) -> Any:
+    """The value, or the argument when the value is missing or None."""
+    return argument if value is None else value
+
+
+def text(value: Any) -> str:
+    """As a template writes it."""
+    return as_text(value)
+
+
+def yesno(value: Any, argument: str = "yes,no") -> str:
+    """One of two or three words, by comma: for true, for false, and for None."""
+    words = _text(argument).split(",")
+    if len(words) not in (2, 3):
         raise EvaluationError(
-            f'The filter "{name}" takes and makes at most {limit:,} {unit}; this has {size:,}.'
+            f'"yesno" takes two or three words with commas between, not {describe(argument)}.'
         )
+    return words[2] if value is None and len(words) == 3 else words[0 if truth(value) else 1]
 
 
-# -- our own, which fail loudly --------------------------------------------------------------------------------
-
-
-def _number(value: Any) -> int | float | Decimal:
-    """The value as a number; text that looks like one counts, as in Django's filters."""
-    if isinstance(value, _NUMBERS) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        try:
-            return int(value)
-        except ValueError:
-            try:
-                return Decimal(value)
-            except InvalidOperation:
-                pass
-    raise EvaluationError(f"{_told(value)} is no number.")
-
-
-def _pair(value: Any, argument: Any) -> tuple[Any, Any]:
-    left, right = _number(value), _number(argument)
-    if isinstance(left, Decimal) and isinstance(right, float):
-        right = Decimal(str(right))
-    if isinstance(right, Decimal) and isinstance(left, float):
-        left = Decimal(str(left))
-    return left, right
-
-
-def add(value: Any, argument: Any) -> Any:
-    """The sum of two numbers, two texts put together, or two lists."""
-    for kind in (str, list):
-        if isinstance(value, kind) and isinstance(argument, kind):
-            if len(value) + len(argument) > (MAX_TEXT if kind is str else MAX_ITEMS):
-                raise EvaluationError('The filter "add" would make something too large.')
-            return value + argument
-    if isinstance(value, (date, timedelta)) and isinstance(argument, timedelta):
-        return value + argument
-    if isinstance(value, str) != isinstance(argument, str) and not _both_numeric(value, argument):
-        raise EvaluationError(f"{_told(value)} and {_told(argument)} cannot be added.")
-    left, right = _pair(value, argument)
-    return left + right
-
-
-def _both_numeric(value: Any, argument: Any) -> bool:
-    try:
-        _pair(value, argument)
-    except EvaluationError:
-        return False
-    return True
-
-
-def subtract(value: Any, argument: Any) -> Any:
-    """The difference of two numbers, or of two dates as a timedelta."""
-    if isinstance(value, (date, timedelta)) and isinstance(argument, (date, timedelta)):
-        return value - argument  # type: ignore[operator]
-    left, right = _pair(value, argument)
-    return left - right
-
-
-def multiply(value: Any, argument: Any) -> Any:
-    left, right = _pair(value, argument)
-    return left * right
-
-
-def divide(value: Any, argument: Any) -> Any:
-    """The quotient: of two whole numbers a Decimal."""
-    left, right = _pair(value, argument)
-    if right == 0:
-        raise EvaluationError(f"{_told(value)} cannot be divided by 0.")
-    return (
-        Decimal(left) / Decimal(right) if isinstance(left, int) and isinstance(right, int) else left / right
-    )
-
-
-def modulo(value: Any, argument: Any) -> Any:
-    left, right = _pair(value, argument)
-    if right == 0:
-        raise EvaluationError(f"{_told(value)} has no remainder by 0.")
-    return left % right
-
-
-def divisibleby(value: Any, argument: Any) -> bool:
-    return bool(modulo(value, argument) == 0)
+# -- lists -----------------------------------------------------------------------------------------------------
 
 
 def length(value: Any) -> int:
     if not isinstance(value, (str, list, Mapping)):
-        raise EvaluationError(f"{_told(value)} has no length.")
+        raise EvaluationError(f"{describe(value)} has no length.")
     return len(value)
 
 
@@ -227,133 +203,143 @@ def last(value: Any) -> Any:
 
 def _item(value: Any, index: int, word: str) -> Any:
     if not isinstance(value, (str, list)):
-        raise EvaluationError(f"{_told(value)} has no {word} item.")
+        raise EvaluationError(f"{describe(value)} has no {word} item.")
     if not value:
-        raise EvaluationError(f"An empty {type(value).__name__} has no {word} item.")
+        raise Missing(f"An empty {type(value).__name__} has no {word} item.")
     return value[index]
 
 
 def join(value: Any, argument: str = ", ") -> str:
+    """The items as text, with the argument between them."""
     if not isinstance(value, list):
-        raise EvaluationError(f"{_told(value)} is no list to join.")
-    texts = [str(item) for item in value]
-    if sum(map(len, texts)) + len(str(argument)) * len(texts) > MAX_TEXT:
-        raise EvaluationError(f'The filter "join" makes at most {MAX_TEXT:,} characters.')
-    return str(argument).join(texts)
+        raise EvaluationError(f"{describe(value)} is no list to join.")
+    separator = _text(argument)
+    texts: list[str] = []
+    left = MAX_TEXT - len(separator) * len(value)
+    for item in value:
+        texts.append(as_text(item, max(left, 0)))
+        left -= len(texts[-1])
+    return separator.join(texts)
 
 
-def default(value: Any, argument: Any) -> Any:
-    """The value, or the argument when the value is missing, empty, zero or false."""
-    return value or argument
-
-
-def default_if_none(value: Any, argument: Any) -> Any:
-    """The value, or the argument when the value is missing or None."""
-    return argument if value is None else value
-
-
-def to_int(value: Any) -> int:
-    return int(_number(value))
-
-
-def to_decimal(value: Any) -> Decimal:
-    number = _number(value)
-    return number if isinstance(number, Decimal) else Decimal(str(number))
-
-
-def to_text(value: Any) -> str:
-    return str(value)
-
-
-def cut(value: Any, argument: str) -> str:
-    return _text(value).replace(_text(argument), "")
+# -- text ------------------------------------------------------------------------------------------------------
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise EvaluationError(f"{_told(value)} is no text.")
+        raise EvaluationError(f"{describe(value)} is no text.")
     return value
 
 
-def _on_text(django_filter: Callable[[str], Any]) -> Callable[[Any], Any]:
-    return lambda value: django_filter(_text(value))
+def _on_text(function: Callable[[str], Any], *, limit: int = MAX_TEXT) -> Callable[[Any], Any]:
+    def on_text(value: Any) -> str:
+        if len(_text(value)) > limit:
+            raise EvaluationError(f"It takes at most {limit:,} characters; this has {len(value):,}.")
+        return str(function(value))
+
+    return on_text
 
 
-def _shift(unit: str) -> Callable[[Any, Any], Any]:
-    def shift(value: Any, argument: Any) -> Any:
-        if not isinstance(value, date):
-            raise EvaluationError(f"{_told(value)} is no date.")
-        if unit != "days" and not isinstance(value, datetime):
-            raise EvaluationError(f"{_told(value)} has no time of day.")
-        return value + timedelta(**{unit: float(_number(argument))})
-
-    return shift
+def cut(value: Any, argument: str) -> str:
+    """Without every place where the argument stands."""
+    return _text(value).replace(_text(argument), "")
 
 
-def _formatted(django_filter: Callable[..., Any]) -> Callable[..., Any]:
-    def formatted(value: Any, argument: str) -> str:
-        if len(_text(argument)) > 100:
+def truncatechars(value: Any, argument: Any) -> str:
+    """At most so many characters, the last an ellipsis where something is left out."""
+    # Not Django's, which normalises the whole text first.
+    most = _count(argument)
+    return value if len(_text(value)) <= most else f"{value[: most - 1]}…"
+
+
+def truncatewords(value: Any, argument: Any) -> str:
+    """At most so many words, with an ellipsis behind them where something is left out."""
+    words, most = _text(value).split(), _count(argument)
+    return " ".join(words) if len(words) <= most else f"{' '.join(words[:most])} …"
+
+
+def _count(value: Any) -> int:
+    count: Any = arithmetic.number(value)
+    if not 0 < count <= MAX_TEXT or count != int(count):
+        raise EvaluationError(f"{describe(value)} is no number of characters or words.")
+    return int(count)
+
+
+def pluralize(value: Any, argument: str = "s") -> str:
+    """The ending for a number, or for the length of a list: “s” or “y,ies”, nothing or the first for one."""
+    endings = _text(argument).split(",")
+    if len(endings) > 2:
+        raise EvaluationError(f'"pluralize" takes one or two endings, not {describe(argument)}.')
+    one, many = ("", endings[0]) if len(endings) == 1 else endings
+    count = len(value) if isinstance(value, list) else arithmetic.number(value)
+    return one if count == 1 else many
+
+
+# -- dates and numbers as text ---------------------------------------------------------------------------------
+
+
+def _formatted(django_filter: Callable[..., Any], kinds: tuple[type, ...], word: str) -> Callable[..., str]:
+    def formatted(value: Any, argument: str | None = None) -> str:
+        if not isinstance(value, kinds):
+            raise EvaluationError(f"{describe(value)} is no {word}.")
+        if argument is not None and len(_text(argument)) > 100:
             raise EvaluationError("A format has at most 100 characters.")
-        if not hasattr(value, "strftime"):
-            raise EvaluationError(f"{_told(value)} is no date or time.")
-        return str(django_filter(value, argument))
+        made = str(django_filter(localized(value), argument))
+        if not made and argument != "":
+            raise EvaluationError(f"{describe(value)} has nothing to show as {describe(argument)}.")
+        return made
 
     return formatted
 
 
 def floatformat(value: Any, argument: Any = -1) -> str:
-    digits = _number(argument)
-    if abs(digits) > 50:
-        raise EvaluationError("floatformat makes at most 50 digits.")
-    return str(defaultfilters.floatformat(_number(value), int(digits)))
+    """Rounded to so many places; negative: only if there is a fraction."""
+    places = arithmetic.number(argument)
+    if abs(places) > 50 or places != int(places):
+        raise EvaluationError("floatformat makes at most 50 places.")
+    return str(defaultfilters.floatformat(arithmetic.number(value), int(places)))
 
 
-def truncatechars(value: Any, argument: Any) -> str:
-    return str(defaultfilters.truncatechars(_text(value), int(_number(argument))))
-
-
-def truncatewords(value: Any, argument: Any) -> str:
-    return str(defaultfilters.truncatewords(_text(value), int(_number(argument))))
-
-
-def yesno(value: Any, argument: str = "yes,no") -> str:
-    return str(defaultfilters.yesno(value, _text(argument)))
-
-
-_BUILT_IN: dict[str, Callable[..., Any]] = {
-    "add": add,
-    "add_days": _shift("days"),
-    "add_hours": _shift("hours"),
-    "add_minutes": _shift("minutes"),
-    "add_seconds": _shift("seconds"),
-    "capfirst": _on_text(defaultfilters.capfirst),
-    "cut": cut,
-    "date": _formatted(defaultfilters.date),
+#: Looking at a value costs nothing, however large it is.
+_LOOKING: dict[str, Callable[..., Any]] = {
     "default": default,
     "default_if_none": default_if_none,
-    "divide": divide,
-    "divisibleby": divisibleby,
     "first": first,
-    "floatformat": floatformat,
-    "int": to_int,
-    "decimal": to_decimal,
-    "join": join,
     "last": last,
     "length": length,
+    "yesno": yesno,
+}
+
+_MAKING: dict[str, Callable[..., Any]] = {
+    "add": arithmetic.add,
+    "add_days": arithmetic.add_days,
+    "add_hours": arithmetic.add_hours,
+    "add_minutes": arithmetic.add_minutes,
+    "add_seconds": arithmetic.add_seconds,
+    "capfirst": _on_text(defaultfilters.capfirst),
+    "cut": cut,
+    "date": _formatted(defaultfilters.date, (date,), "date"),
+    "decimal": arithmetic.to_decimal,
+    "divide": arithmetic.divide,
+    "divisibleby": arithmetic.divisibleby,
+    "floatformat": floatformat,
+    "int": arithmetic.to_int,
+    "join": join,
     "lower": _on_text(str.lower),
-    "modulo": modulo,
-    "multiply": multiply,
-    "slugify": _on_text(defaultfilters.slugify),
-    "subtract": subtract,
-    "text": to_text,
-    "time": _formatted(defaultfilters.time),
-    "title": _on_text(defaultfilters.title),
+    "modulo": arithmetic.modulo,
+    "multiply": arithmetic.multiply,
+    "pluralize": pluralize,
+    "slugify": _on_text(defaultfilters.slugify, limit=_MAX_NORMALISED),
+    "subtract": arithmetic.subtract,
+    "text": text,
+    "time": _formatted(defaultfilters.time, (datetime, time), "time of day"),
+    "title": _on_text(defaultfilters.title, limit=_MAX_SLOW_TEXT),
     "trim": _on_text(str.strip),
     "truncatechars": truncatechars,
     "truncatewords": truncatewords,
     "upper": _on_text(str.upper),
-    "yesno": yesno,
+    "urlencode": _on_text(lambda value: quote(value, safe=""), limit=_MAX_SLOW_TEXT),
 }
 
-for _name, _function in _BUILT_IN.items():
-    register_filter(_name, _function, "flowcontrol")
+_filters |= {name: Filter(name, each, "flowcontrol", is_bounded=False) for name, each in _LOOKING.items()}
+_filters |= {name: Filter(name, each, "flowcontrol") for name, each in _MAKING.items()}

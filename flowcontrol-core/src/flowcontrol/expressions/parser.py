@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
+import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
 from django.template import TemplateSyntaxError
 from django.template.base import FilterExpression, Variable
 from django.template.smartif import IfParser, Literal
+from django.utils.functional import Promise
 from django.utils.text import smart_split
 
 from .. import conf
-from ..exceptions import EvaluationError, ExpressionSyntaxError, UnknownName
+from ..exceptions import EvaluationError, ExpressionSyntaxError
 from ..suggestions import did_you_mean
-from .filters import Filter, filter_names, find_filter
+from .filters import Filter, filter_names, find_filter, generation
+from .missing import Missing, told
 from .scope import Scope, read_part
+from .values import compare, equals, is_in, plain, truth
 
-__all__ = ["Expression", "compile_expression"]
+__all__ = ["MAX_FILTERS", "MAX_TOKENS", "Expression", "compile_expression"]
 
 Evaluate = Callable[[Scope], Any]
 
 #: Words, operators and operands of one expression; with it the depth of nesting is bounded too.
-_MAX_TOKENS = 150
+MAX_TOKENS = 150
+#: Filters of one expression, all operands together.
+MAX_FILTERS = 50
 #: Filters with which a missing name is no error.
 _DEFAULTS = frozenset({"default", "default_if_none"})
+_CONSTANTS = {"True": True, "False": False, "None": None}
 
 
 class Expression:
-    """A compiled expression: equal to another one of the same source, and shared between threads."""
+    """A compiled expression: equal to another one of the same source, and shared between threads.
+
+    It keeps the filters it was compiled with: one that is registered anew later on is seen by what is compiled then.
+    """
 
     __slots__ = ("_evaluate", "names", "source")
 
@@ -40,11 +50,14 @@ class Expression:
         self._evaluate = evaluate
 
     def evaluate(self, scope: Scope) -> Any:
-        """The value. Raises ``UnknownName`` and other ``EvaluationError``, naming the expression."""
+        """The value. Raises ``UnknownName`` and other ``EvaluationError``, naming the expression.
+
+        ``ObjectGone`` and the database's own errors come as they are: neither is the expression's fault.
+        """
         try:
             return self._evaluate(scope)
         except EvaluationError as error:
-            raise type(error)(f"{self.source}: {error}") from error
+            raise told(error, self.source) from error
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Expression) and other.source == self.source
@@ -63,29 +76,52 @@ def compile_expression(source: str) -> Expression:
         raise ExpressionSyntaxError(
             f"The expression has {len(source)} characters, and may have {limit} (the setting EXPRESSION_MAX_LENGTH)."
         )
-    return _compile(source)
+    return _compile(source, generation())
 
 
-@lru_cache(maxsize=4_096)
-def _compile(source: str) -> Expression:
-    tokens = list(smart_split(source))
+@lru_cache(maxsize=1_024)
+def _compile(source: str, _filters: int) -> Expression:
+    """``_filters`` counts the changes of the table of filters: an answer from before one is not given after it."""
+    tokens = list(_tokens(source))
     if not tokens:
         raise ExpressionSyntaxError("The expression is empty.")
-    if len(tokens) > _MAX_TOKENS:
-        raise ExpressionSyntaxError(f"The expression has {len(tokens)} words, and may have {_MAX_TOKENS}.")
-    names: set[str] = set()
+    if len(tokens) > MAX_TOKENS:
+        raise ExpressionSyntaxError(f"The expression has {len(tokens)} words, and may have {MAX_TOKENS}.")
     try:
-        node = _Parser(tokens, source, names).parse()
+        parser = _Parser(tokens)
+        evaluate = _compiled(parser.parse())
     except TemplateSyntaxError as error:
         raise ExpressionSyntaxError(_told(str(error))) from error
     except RecursionError as error:
         raise ExpressionSyntaxError("The expression is nested too deeply.") from error
-    return Expression(source, _compiled(node), frozenset(names))
+    return Expression(source, evaluate, frozenset(parser.names))
+
+
+class _Token(str):
+    """A word of the source that knows where it stands."""
+
+    __slots__ = ("column",)
+    column: int
+
+
+def _tokens(source: str) -> Iterator[_Token]:
+    end = 0
+    for word in smart_split(source):
+        token = _Token(word)
+        token.column = source.index(word, end)
+        end = token.column + len(word)
+        yield token
 
 
 def _told(message: str) -> str:
     """Django's message, in words that fit where there is no tag."""
-    return message.replace("'if' expression", "expression").replace("if' statement", "expression'")
+    for theirs, ours in (
+        (" in if tag", ""),
+        ("if expression", "the expression"),
+        ("Not expecting", "Unexpected"),
+    ):
+        message = message.replace(theirs, ours)
+    return message
 
 
 class _Parser(IfParser):  # type: ignore[misc]  # untyped in django-stubs
@@ -93,29 +129,34 @@ class _Parser(IfParser):  # type: ignore[misc]  # untyped in django-stubs
 
     error_class = TemplateSyntaxError
 
-    def __init__(self, tokens: Sequence[str], source: str, names: set[str]) -> None:
-        self.source = source
-        self.names = names
+    def __init__(self, tokens: Sequence[_Token]) -> None:
+        self.names: set[str] = set()
+        self.filters = 0
         super().__init__(tokens)
 
-    def create_var(self, value: str) -> Any:
-        return _Operand(self._operand(value))
-
-    def _operand(self, token: str) -> Evaluate:
-        column = self.source.find(token)
+    def create_var(self, value: _Token) -> _Operand:
         try:
-            parsed = FilterExpression(token, _Filters())
+            parsed = FilterExpression(str(value), _Filters())
         except TemplateSyntaxError as error:
-            raise ExpressionSyntaxError(_told(str(error)), column) from error
-        return _filtered(parsed, self.names, column)
+            raise ExpressionSyntaxError(_told(str(error)), value.column) from error
+        self.filters += len(parsed.filters)
+        if self.filters > MAX_FILTERS:
+            raise ExpressionSyntaxError(
+                f"The expression has more than {MAX_FILTERS} filters; use several steps.", value.column
+            )
+        return _Operand(value, _filtered(parsed, self.names, value.column))
 
 
 class _Operand(Literal):  # type: ignore[misc]  # untyped in django-stubs
     """An operand, which to Django's parser is a literal."""
 
-    def __init__(self, evaluate: Evaluate) -> None:
-        super().__init__(None)
+    def __init__(self, token: _Token, evaluate: Evaluate) -> None:
+        super().__init__(str(token))
+        self.column = token.column
         self.evaluate = evaluate
+
+    def display(self) -> str:
+        return str(self.value)
 
 
 class _Filters:
@@ -124,9 +165,18 @@ class _Filters:
     def find_filter(self, name: str) -> Callable[..., Any]:
         found = find_filter(name)
         if found is None:
-            hint = did_you_mean(name, filter_names()) or f"There are: {', '.join(filter_names())}."
-            raise TemplateSyntaxError(f'There is no filter "{name}". {hint}')
-        least, most = found.arguments()
+            hint = did_you_mean(name, filter_names()) if len(name) <= 60 else ""
+            raise TemplateSyntaxError(
+                f'There is no filter "{name}". {hint or "There are: " + ", ".join(filter_names()) + "."}'
+            )
+        try:
+            least, most = found.arguments()
+        except Exception as error:
+            # A plugin's module is imported here for the first time: whatever it raises.
+            raise TemplateSyntaxError(
+                f'The filter "{name}" of {found.provider or "this project"} cannot be loaded: '
+                f"{type(error).__name__}: {error}"
+            ) from error
 
         # Django checks the number of arguments by the function's signature.
         def bounded_0(value: Any) -> Any: ...
@@ -138,65 +188,83 @@ class _Filters:
         return bounded
 
 
+# -- operands --------------------------------------------------------------------------------------------------
+
+
 def _filtered(parsed: FilterExpression, names: set[str], column: int) -> Evaluate:
-    filters: list[tuple[Filter, list[Evaluate]]] = []
+    filters: list[tuple[Filter, Evaluate | None]] = []
     for function, arguments in parsed.filters:
         evaluators = [
-            _variable(value, names, column) if looked_up else _constant(value)
+            _variable(value, names, column) if looked_up else _constant(value, column)
             for looked_up, value in arguments
         ]
-        filters.append((function.filter, evaluators))
+        filters.append((function.filter, evaluators[0] if evaluators else None))
     has_default = bool(filters) and filters[0][0].name in _DEFAULTS
     if isinstance(parsed.var, Variable):
         value = _variable(parsed.var, set() if has_default else names, column)
     else:
-        value = _constant(parsed.var)
+        value = _constant(parsed.var, column)
     if has_default:
         value = _or_none(value)
-    for each, evaluators in filters:
-        value = _apply(each, value, evaluators)
-    return value
+    if len(filters) == 1:
+        return _apply(value, *filters[0])
+    return _apply_all(value, filters) if filters else value
 
 
-def _apply(filter_: Filter, value: Evaluate, arguments: list[Evaluate]) -> Evaluate:
-    if not arguments:
+def _apply(value: Evaluate, filter_: Filter, argument: Evaluate | None) -> Evaluate:
+    if argument is None:
         return lambda scope: filter_(value(scope))
-    (argument,) = arguments
     return lambda scope: filter_(value(scope), argument(scope))
+
+
+def _apply_all(value: Evaluate, filters: list[tuple[Filter, Evaluate | None]]) -> Evaluate:
+    # A loop, and not a function around a function: the depth of Python's stack does not grow with the filters.
+    def evaluate(scope: Scope) -> Any:
+        result = value(scope)
+        for filter_, argument in filters:
+            result = filter_(result) if argument is None else filter_(result, argument(scope))
+        return result
+
+    return evaluate
 
 
 def _or_none(value: Evaluate) -> Evaluate:
     def evaluate(scope: Scope) -> Any:
         try:
             return value(scope)
-        except UnknownName:
+        except Missing:
             return None
 
     return evaluate
 
 
-def _constant(value: Any) -> Evaluate:
-    plain = str.__str__(value) if isinstance(value, str) else value
-    return lambda scope: plain
+def _constant(value: Any, column: int) -> Evaluate:
+    if isinstance(value, Promise):
+        raise ExpressionSyntaxError(
+            'Translated texts such as _("text") cannot be used in expressions; write "text".', column
+        )
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ExpressionSyntaxError("A number is too large.", column)
+    # What Django marked as safe for HTML is a text like any other.
+    constant = plain(value) if isinstance(value, str) else value
+    return lambda scope: constant
 
 
 def _variable(variable: Variable, names: set[str], column: int) -> Evaluate:
-    if variable.translate:
-        raise ExpressionSyntaxError(
-            'Translated texts such as _("text") cannot be used in expressions.', column
-        )
     if variable.literal is not None:
-        return _constant(variable.literal)
+        return _constant(variable.literal, column)
     assert variable.lookups is not None
     root, *parts = variable.lookups
     if root in _CONSTANTS:
         if parts:
             raise ExpressionSyntaxError(f'"{variable.var}": {root} has no parts.', column)
-        return _constant(_CONSTANTS[root])
+        return _constant(_CONSTANTS[root], column)
     if not root.isidentifier():
         raise ExpressionSyntaxError(
             f'"{variable.var}" is neither a name nor a number nor a text in quotes.', column
         )
+    if "" in parts:
+        raise ExpressionSyntaxError(f'"{variable.var}": after each dot there has to be a name.', column)
     names.add(root)
     if not parts:
         return lambda scope: scope.read(root)
@@ -211,9 +279,6 @@ def _variable(variable: Variable, names: set[str], column: int) -> Evaluate:
     return evaluate
 
 
-_CONSTANTS = {"True": True, "False": False, "None": None}
-
-
 # -- operators -------------------------------------------------------------------------------------------------
 
 
@@ -222,52 +287,75 @@ def _compiled(node: Any) -> Evaluate:
         return node.evaluate
     if node.id == "not":
         inner = _compiled(node.first)
-        return lambda scope: not inner(scope)
-    left, right = _compiled(node.first), _compiled(node.second)
-    return _OPERATORS[node.id](left, right)
+        return lambda scope: not truth(inner(scope))
+    if node.id in ("and", "or"):
+        return _junction(node)
+    return _comparison(node)
 
 
-def _and(left: Evaluate, right: Evaluate) -> Evaluate:
-    return lambda scope: left(scope) and right(scope)
+def _junction(node: Any) -> Evaluate:
+    """``a and b and c`` as one list, however many there are; the value is that of the operand that decided."""
+    kind, operands, rest = node.id, [], node
+    while not isinstance(rest, _Operand) and rest.id == kind:
+        operands.append(_compiled(rest.second))
+        rest = rest.first
+    operands.append(_compiled(rest))
+    *first_ones, last = reversed(operands)
+    decides = kind == "or"
+
+    def evaluate(scope: Scope) -> Any:
+        for each in first_ones:
+            value = each(scope)
+            if truth(value) is decides:
+                return value
+        return last(scope)
+
+    return evaluate
 
 
-def _or(left: Evaluate, right: Evaluate) -> Evaluate:
-    return lambda scope: left(scope) or right(scope)
+def _comparison(node: Any) -> Evaluate:
+    for side in (node.first, node.second):
+        if not isinstance(side, _Operand) and side.id in _COMPARISONS:
+            raise ExpressionSyntaxError(
+                f'Comparisons cannot be chained ("{side.id}" beside "{node.id}"): join two with "and", '
+                "as in 1 < n and n < 9."
+            )
+    if node.id in ("is", "is not"):
+        _check_identity(node)
+    left, right, decide = _compiled(node.first), _compiled(node.second), _COMPARISONS[node.id]
+    return lambda scope: decide(left(scope), right(scope))
 
 
-def _plain(function: Callable[[Any, Any], Any]) -> Callable[[Evaluate, Evaluate], Evaluate]:
-    return lambda left, right: lambda scope: function(left(scope), right(scope))
+def _check_identity(node: Any) -> None:
+    sides = [side.value if isinstance(side, _Operand) else None for side in (node.first, node.second)]
+    if not any(side in _CONSTANTS for side in sides):
+        equal = "==" if node.id == "is" else "!="
+        raise ExpressionSyntaxError(
+            f'"{node.id}" asks for None, True or False only; write "{equal}" to compare values.'
+        )
 
 
-def _checked(symbol: str, function: Callable[[Any, Any], Any]) -> Callable[[Evaluate, Evaluate], Evaluate]:
-    """An operator that does not take everything: what it does not take is an error, and never a false."""
+def _ordered(symbol: str, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], bool]:
+    def decide(one: Any, other: Any) -> bool:
+        if type(one) in _QUICK and type(other) in _QUICK:
+            return bool(function(one, other))
+        return compare(symbol, function, one, other)
 
-    def build(left: Evaluate, right: Evaluate) -> Evaluate:
-        def evaluate(scope: Scope) -> Any:
-            one, other = left(scope), right(scope)
-            try:
-                return function(one, other)
-            except TypeError as error:
-                raise EvaluationError(
-                    f'A {type(one).__name__} and a {type(other).__name__} cannot be compared by "{symbol}".'
-                ) from error
-
-        return evaluate
-
-    return build
+    return decide
 
 
-_OPERATORS: dict[str, Callable[[Evaluate, Evaluate], Evaluate]] = {
-    "and": _and,
-    "or": _or,
-    "==": _plain(operator.eq),
-    "!=": _plain(operator.ne),
-    "is": _plain(operator.is_),
-    "is not": _plain(operator.is_not),
-    "in": _checked("in", lambda one, other: one in other),
-    "not in": _checked("not in", lambda one, other: one not in other),
-    "<": _checked("<", operator.lt),
-    "<=": _checked("<=", operator.le),
-    ">": _checked(">", operator.gt),
-    ">=": _checked(">=", operator.ge),
+#: Types that always have an order among each other.
+_QUICK = frozenset({int, float, bool})
+
+_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "==": equals,
+    "!=": lambda one, other: not equals(one, other),
+    "is": operator.is_,
+    "is not": operator.is_not,
+    "in": is_in,
+    "not in": lambda one, other: not is_in(one, other),
+    "<": _ordered("<", operator.lt),
+    "<=": _ordered("<=", operator.le),
+    ">": _ordered(">", operator.gt),
+    ">=": _ordered(">=", operator.ge),
 }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
+from itertools import islice
 from typing import Any
 
 from django.db.models import Model
 
-from ..exceptions import UnknownName
-from ..suggestions import did_you_mean
 from . import objects
+from .missing import Missing
+from .values import kind_of, localized
 
 __all__ = ["RESERVED_NAMES", "Scope", "read_part"]
 
@@ -46,47 +47,42 @@ class Scope:
         try:
             return self.state[name]
         except KeyError:
-            known = [*RESERVED_NAMES, *self.variables, *self.state]
-            hint = did_you_mean(name, known)
-            raise UnknownName(
-                f'There is no "{name}" in the state. {hint}'.rstrip()
-                + " A value for when it is missing can be given: |default:0."
-            ) from None
+            pass
+        raise Missing(
+            f'There is no "{name}" in the state.',
+            name,
+            [*RESERVED_NAMES, *self.variables, *islice(self.state, 500)],
+            "A value for when it is missing can be given: |default:0.",
+        )
 
 
+def _local(read: Callable[[datetime], Any]) -> Callable[[datetime], Any]:
+    """A part of a datetime as the clock on the wall shows it, as in texts and in the filter ``date``."""
+    return lambda value: read(localized(value))
+
+
+_DAY: dict[str, Callable[[Any], Any]] = {
+    "year": lambda value: value.year,
+    "month": lambda value: value.month,
+    "day": lambda value: value.day,
+    "weekday": lambda value: value.weekday(),
+}
+_CLOCK: dict[str, Callable[[Any], Any]] = {
+    "hour": lambda value: value.hour,
+    "minute": lambda value: value.minute,
+    "second": lambda value: value.second,
+}
+_MOMENT: dict[str, Callable[[Any], Any]] = {
+    **_DAY,
+    **_CLOCK,
+    "date": lambda value: value.date(),
+    "time": lambda value: value.time(),
+}
 #: What dates and the like have by name. A table, so that no attribute of any other kind can ever be reached.
 _PARTS: tuple[tuple[type, dict[str, Callable[[Any], Any]]], ...] = (
-    (
-        datetime,
-        {
-            "year": lambda value: value.year,
-            "month": lambda value: value.month,
-            "day": lambda value: value.day,
-            "hour": lambda value: value.hour,
-            "minute": lambda value: value.minute,
-            "second": lambda value: value.second,
-            "weekday": lambda value: value.weekday(),
-            "date": lambda value: value.date(),
-            "time": lambda value: value.time(),
-        },
-    ),
-    (
-        date,
-        {
-            "year": lambda value: value.year,
-            "month": lambda value: value.month,
-            "day": lambda value: value.day,
-            "weekday": lambda value: value.weekday(),
-        },
-    ),
-    (
-        time,
-        {
-            "hour": lambda value: value.hour,
-            "minute": lambda value: value.minute,
-            "second": lambda value: value.second,
-        },
-    ),
+    (datetime, {name: _local(part) for name, part in _MOMENT.items()}),
+    (date, _DAY),
+    (time, _CLOCK),
     (timedelta, {"days": lambda value: value.days, "total_seconds": lambda value: value.total_seconds()}),
 )
 
@@ -99,22 +95,19 @@ def read_part(value: Any, part: str, path: str, depth: int) -> tuple[Any, int]:
     if isinstance(value, Model):
         return objects.read(value, part, path, depth)
     if isinstance(value, Mapping):
-        try:
+        if part in value:
             return value[part], depth
-        except KeyError:
-            hint = did_you_mean(part, [str(key) for key in value])
-            raise UnknownName(f'"{path}" has no "{part}". {hint}'.rstrip()) from None
+        raise Missing(f'"{path}" has no "{part}".', part, value)
     if isinstance(value, list):
-        try:
+        if part.isascii() and part.isdecimal() and len(part) < 10 and int(part) < len(value):
             return value[int(part)], depth
-        except (ValueError, IndexError):
-            raise UnknownName(f'"{path}" is a list of {len(value)}, and has no "{part}".') from None
+        raise Missing(f'"{path}" is a list of {len(value)}, and has no "{part}".')
     for kind, parts in _PARTS:
         if isinstance(value, kind):
             if part in parts:
                 return parts[part](value), depth
-            break
+            raise Missing(f'"{path}" is {kind_of(value)}, which has {", ".join(parts)}, and no "{part}".')
     if value is None:
         what = "there is no object" if path == "object" else "it is None"
-        raise UnknownName(f'"{path}.{part}" cannot be read: {what}.')
-    raise UnknownName(f'"{path}" is a {type(value).__name__}, which has no "{part}" to read.')
+        raise Missing(f'"{path}.{part}" cannot be read: {what}.')
+    raise Missing(f'"{path}" is {kind_of(value)}, which has no "{part}" to read.')

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
-from typing import Any
 
-from django.utils import timezone
-
+from .. import conf
 from ..exceptions import EvaluationError, ExpressionSyntaxError
-from .filters import MAX_TEXT
+from .missing import told
 from .parser import Expression, compile_expression
 from .scope import Scope
+from .values import MAX_TEXT, as_text
 
-__all__ = ["Template", "compile_template"]
+__all__ = ["MAX_PLACEHOLDERS", "MAX_SOURCE", "Template", "compile_template"]
 
-#: A placeholder; what stands in quotes may contain braces.
-_PLACEHOLDER = re.compile(r"""\{\{((?:[^"'}]|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\}(?!\}))*)\}\}""")
+#: Longest source, in characters, and most placeholders in it.
+MAX_SOURCE = 100_000
+MAX_PLACEHOLDERS = 1_000
+#: The inside of a placeholder, and its end; what stands in quotes may contain braces.
+_INSIDE = re.compile(r"""((?:[^"'}]|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\}(?!\}))*)\}\}""", re.DOTALL)
 
 
 class Template:
@@ -33,7 +34,7 @@ class Template:
         texts: list[str] = []
         size = 0
         for part in self._parts:
-            text = part if isinstance(part, str) else _text(part.evaluate(scope))
+            text = part if isinstance(part, str) else _rendered(part, scope)
             size += len(text)
             if size > MAX_TEXT:
                 raise EvaluationError(f"The text would have more than {MAX_TEXT:,} characters.")
@@ -56,33 +57,46 @@ class Template:
 
 def compile_template(source: str) -> Template:
     """A text with placeholders. Raises ``ExpressionSyntaxError`` for one that is broken, and for tags."""
+    if len(source) > MAX_SOURCE:
+        raise ExpressionSyntaxError(f"The text has {len(source):,} characters, and may have {MAX_SOURCE:,}.")
     parts: list[str | Expression] = []
     end = 0
-    for found in _PLACEHOLDER.finditer(source):
-        parts.append(_literal(source[end : found.start()], end))
-        try:
-            parts.append(compile_expression(found[1].strip()))
-        except ExpressionSyntaxError as error:
-            raise ExpressionSyntaxError(f"{found[0]}: {error}", found.start()) from error
-        end = found.end()
+    while (start := source.find("{{", end)) >= 0:
+        parts.append(_literal(source[end:start], end))
+        expression, end = _placeholder(source, start)
+        parts.append(expression)
+        if len(parts) > 2 * MAX_PLACEHOLDERS:
+            raise ExpressionSyntaxError(f"The text has more than {MAX_PLACEHOLDERS:,} placeholders.", start)
     parts.append(_literal(source[end:], end))
     return Template(source, tuple(part for part in parts if part != ""))
 
 
+def _placeholder(source: str, start: int) -> tuple[Expression, int]:
+    """The expression of the placeholder that begins at ``start``, and where it ends."""
+    # Never further than an expression may be long, or a text full of unclosed braces would take its square in time.
+    found = _INSIDE.match(source, start + 2, start + 2 + conf.get("EXPRESSION_MAX_LENGTH") + 100)
+    if found is None:
+        advice = "a placeholder is never closed, or a quote in it is not; write {{ name }}"
+        raise ExpressionSyntaxError(f'"{source[start : start + 20]}": {advice}.', start)
+    try:
+        return compile_expression(found[1].strip()), found.end()
+    except ExpressionSyntaxError as error:
+        raise ExpressionSyntaxError(f"{source[start : found.end()]}: {error}", start) from error
+
+
 def _literal(text: str, start: int) -> str:
-    for mark, advice in (
-        ("{{", "a placeholder is never closed; write {{ name }}"),
-        ("{%", "tags cannot be used here, only {{ expressions }}"),
-    ):
-        at = text.find(mark)
-        if at >= 0:
-            raise ExpressionSyntaxError(f'"{text[at : at + 20]}": {advice}.', start + at)
+    at = text.find("{%")
+    if at >= 0:
+        advice = "tags cannot be used here, only {{ expressions }}"
+        raise ExpressionSyntaxError(f'"{text[at : at + 20]}": {advice}.', start + at)
     return text
 
 
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, datetime) and timezone.is_aware(value):
-        value = timezone.localtime(value)
-    return str(value)
+def _rendered(expression: Expression, scope: Scope) -> str:
+    value = expression.evaluate(scope)
+    if isinstance(value, str):
+        return value
+    try:
+        return as_text(value)
+    except EvaluationError as error:
+        raise told(error, expression.source) from error

@@ -211,7 +211,8 @@ class Demonstration:
                     page = reverse(f"admin:{model._meta.label_lower.replace('.', '_')}_changelist")
                     paper.fact(name, self.address + page)
         paper.fact(
-            "flows", f"{_shown(self.options.flows)}; what each shows: {_shown(MANAGE.with_name('README.md'))}"
+            "as text",
+            f"{_shown(self.options.flows)}; what each shows: {_shown(MANAGE.with_name('README.md'))}",
         )
         paper.fact("letters", f"{_shown(folder)}/letters")
         paper.fact("logs", f"{_shown(folder)}/worker.log, {_shown(folder)}/web.log")

@@ -20,7 +20,7 @@ _NAME, _ACTION = 30, 22
 _ANSWER = 5 + _NAME + 1 + _ACTION + 2
 
 #: A run that began this much later was started for a later time, or had to queue.
-_AT_ONCE = timedelta(seconds=1.5)
+_AT_ONCE = timedelta(seconds=2.5)
 
 _ANSWERS = {
     "Next": "next",

@@ -245,6 +245,8 @@ def bench(options: argparse.Namespace, rest: Sequence[str]) -> int:
 
 SERVERS = ("postgresql", "mariadb")
 NO_TESTS_COLLECTED = 5
+#: One per core, and not too many for the database; pytest's own options come after it and have the last word.
+PROCESSES = ("-n", str(min(os.cpu_count() or 1, 4)))
 
 
 def test(options: argparse.Namespace, rest: Sequence[str]) -> int:
@@ -273,10 +275,8 @@ def test(options: argparse.Namespace, rest: Sequence[str]) -> int:
 
 def pytest(environment: Environment, rest: Sequence[str], database: str, runner: Sequence[str] = ()) -> int:
     note(f"pytest on {database}")
-    # One process per core is more than enough, and pytest's own options have the last word.
-    processes = ["-n", str(min(os.cpu_count() or 1, 4))]
     return run(
-        [environment.python, *runner, "-m", "pytest", *processes, *rest],
+        [environment.python, *runner, "-m", "pytest", *PROCESSES, *rest],
         env={"FLOWCONTROL_TEST_DATABASE": database},
         check=False,
     )
@@ -346,7 +346,7 @@ def import_from_wheel(environment: Environment, distribution: Path) -> None:
 
 def pytest_alone(environment: Environment, distribution: Path, rest: Sequence[str]) -> int:
     tests = distribution / "tests"
-    command: list[str | Path] = [environment.python, "-P", "-m", "pytest", tests, *rest]
+    command: list[str | Path] = [environment.python, "-P", "-m", "pytest", tests, *PROCESSES, *rest]
     command += ["-c", ROOT / "pyproject.toml", "--rootdir", ROOT, "-p", "no:cacheprovider"]
     # Not the folders of the other distributions' tests.
     command += ["-o", f"pythonpath={ROOT / 'tests'} {tests}"]

@@ -32,7 +32,7 @@ def in_processes(count: int, work: Callable[[int], None]) -> None:
         try:
             barrier.wait(30)
             work(number)
-        except BaseException:
+        except BaseException:  # noqa: BLE001  it is told by the exit code
             traceback.print_exc()
             sys.stderr.flush()
             os._exit(1)
@@ -155,7 +155,13 @@ def test_several_workers_execute_every_run_once() -> None:
             "flowcontrol": 1,
             "slug": "counted",
             "name": "Counted",
-            "steps": [{"id": "one", "action": "builtin.update_state", "config": {"state": {"n": "n|add:1"}, "evaluate": True}}],
+            "steps": [
+                {
+                    "id": "one",
+                    "action": "builtin.update_state",
+                    "config": {"state": {"n": "n|add:1"}, "evaluate": True},
+                }
+            ],
         }
     )
     for _ in range(200):

@@ -26,7 +26,9 @@ def fill(flow: Flow, status: str, due_at: str, ended_at: str, admitted_at: str) 
     """A million runs of the flow, about as many objects."""
     template = FlowRun(flow=flow, version_id=flow.published_id, created_at=flow.created_at)
     fields = [field for field in FlowRun._meta.concrete_fields if not field.primary_key]
-    values: dict[str, Any] = {field.column: field.get_prep_value(getattr(template, field.attname)) for field in fields}
+    values: dict[str, Any] = {
+        field.column: field.get_prep_value(getattr(template, field.attname)) for field in fields
+    }
     computed = {
         "status": f"'{status}'",
         "due_at": due_at,

@@ -88,9 +88,15 @@ class _Tree:
                 [
                     (f"n < {number}", lambda state: state["n"] < number),
                     (f"not n >= {number}", lambda state: state["n"] < number),
-                    (f"n|divisibleby:2 or n == {number}", lambda state: state["n"] % 2 == 0 or state["n"] == number),
+                    (
+                        f"n|divisibleby:2 or n == {number}",
+                        lambda state: state["n"] % 2 == 0 or state["n"] == number,
+                    ),
                     ("True", lambda state: True),
-                    (f"n > {number} and trace != ''", lambda state: state["n"] > number and state["trace"] != ""),
+                    (
+                        f"n > {number} and trace != ''",
+                        lambda state: state["n"] > number and state["trace"] != "",
+                    ),
                 ]
             )
         )
@@ -128,7 +134,9 @@ class _Tree:
 
     def if_(self, depth: int) -> Step:
         source, condition = self.condition()
-        step = self.nested({"action": "builtin.if", "config": {"condition": source}}, depth, condition=condition)
+        step = self.nested(
+            {"action": "builtin.if", "config": {"condition": source}}, depth, condition=condition
+        )
         step.other = self.steps(depth + 1)
         if step.other:
             step.document["branches"] = {"else": [child.document for child in step.other]}
@@ -154,7 +162,10 @@ class _Tree:
         variable = self.draw(st.sampled_from(["i", ""]))
         config = {"start": start, "end": end, "step": stride, **({"variable": variable} if variable else {})}
         return self.nested(
-            {"action": "builtin.for", "config": config}, depth, rounds=range(start, end, stride), variable=variable
+            {"action": "builtin.for", "config": config},
+            depth,
+            rounds=range(start, end, stride),
+            variable=variable,
         )
 
 
@@ -205,9 +216,18 @@ def _survive(monkeypatch: pytest.MonkeyPatch, kills: Iterator[bool]) -> int:
 @pytest.mark.django_db(transaction=True)
 @settings(
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+    ],
 )
-@given(steps=trees(), seed=st.integers(0, 2**32), rate=st.sampled_from([0.0, 0.02, 0.1]), slice_=st.sampled_from([3, 1_000]))
+@given(
+    steps=trees(),
+    seed=st.integers(0, 2**32),
+    rate=st.sampled_from([0.0, 0.02, 0.1]),
+    slice_=st.sampled_from([3, 1_000]),
+)
 def test_a_random_flow_killed_at_random_steps_does_what_the_model_says(
     steps: list[Step], seed: int, rate: float, slice_: int
 ) -> None:
@@ -222,8 +242,9 @@ def test_a_random_flow_killed_at_random_steps_does_what_the_model_says(
     chance = random.Random(seed)
     started = start_flow(slug, state={"n": 0, "trace": ""})
 
-    with pytest.MonkeyPatch.context() as patch, override_settings(
-        FLOWCONTROL={"TIME_SLICE_STEPS": slice_, "MAX_CRASHES": 1_000}
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        override_settings(FLOWCONTROL={"TIME_SLICE_STEPS": slice_, "MAX_CRASHES": 1_000}),
     ):
         died = _survive(patch, (chance.random() < rate for _ in itertools.count()))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -34,7 +35,7 @@ def program(tree: Tree) -> Program:
             nodes.append(node)
             first = add(inside, index, id_)
             nodes[index] = Node(*_values(node)[:-1], {"steps": first})
-        for index, following in zip(indexes, indexes[1:], strict=False):
+        for index, following in pairwise(indexes):
             values = _values(nodes[index])
             nodes[index] = Node(*values[:-2], following, values[-1])
         return indexes[0] if indexes else None

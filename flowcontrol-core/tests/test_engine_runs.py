@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from engine_actions import ACTIONS, CALLS, Decide
 from flowcontrol import registry
-from flowcontrol.base import EnterBranch, Fail, LeaveBranch, Next, ReturnToParent, StopFlow, Wait
+from flowcontrol.base import EnterBranch, Fail, LeaveBranch, Next, ReturnToParent, Wait
 from flowcontrol.documents import import_flow
 from flowcontrol.engine import (
     Changed,
@@ -26,11 +26,12 @@ from flowcontrol.engine import (
     execute_run,
     fire_trigger,
     pause_runs,
+    programs,
     restart_run,
     resume_runs,
     start_flow,
+    transitions,
 )
-from flowcontrol.engine import programs, transitions
 from flowcontrol.exceptions import FlowNotFound, FlowNotStartable, StateError
 from flowcontrol.models import Event, Flow, FlowRun
 
@@ -279,6 +280,18 @@ def test_a_run_whose_object_is_deleted_is_discarded_with_the_reason_and_keeps_it
     gone = FlowRun.objects.get(pk=waiting.pk)
     assert (gone.status, gone.step, dict(gone.state)) == ("discarded", "look", {"a": 1})
     assert gone.reason == f"The auth.user {key} that run {gone.pk} is about no longer exists."
+
+
+def test_a_run_whose_state_refers_to_a_deleted_object_fails_naming_the_key(user: User) -> None:
+    Decide.answer["look"] = lambda context: context.state["guest"] and None
+    flow(step("pause", "rest", seconds=60), step("decide", "look"))
+    start_flow("flow", state={"guest": user})
+    continue_flowruns()
+    user.delete()
+    continue_flowruns(now=timezone.now() + timedelta(minutes=2))
+    failed = FlowRun.objects.get()
+    assert (failed.status, failed.step) == ("failed", "look")
+    assert '"guest"' in failed.reason
 
 
 def test_a_run_is_discarded_when_the_flows_condition_is_true_no_more(user: User) -> None:

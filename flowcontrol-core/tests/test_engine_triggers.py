@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models.signals import post_save
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -164,10 +164,10 @@ def test_a_limited_flow_is_admitted_by_the_worker_and_what_it_refuses_is_recorde
 @pytest.mark.django_db(transaction=True)
 def test_a_rollback_of_the_caller_undoes_all(user: User) -> None:
     flow(triggers=[{"on": "test.ping"}])
-    with pytest.raises(ZeroDivisionError), transaction.atomic():
+    with transaction.atomic():
         fire_trigger("test.ping", user)
         assert FlowRun.objects.count() == 1
-        raise ZeroDivisionError
+        transaction.set_rollback(True)
     assert (FlowRun.objects.count(), Event.objects.count()) == (0, 0)
 
 
@@ -200,12 +200,11 @@ def test_a_trigger_in_a_broken_transaction_says_so_and_raises_nothing(
     user: User, caplog: pytest.LogCaptureFixture
 ) -> None:
     flow(triggers=[{"on": "test.ping"}])
-    with pytest.raises((IntegrityError, DatabaseError)), transaction.atomic():
-        try:
+    with transaction.atomic():
+        with pytest.raises(IntegrityError):
             User.objects.create(username="ann")
-        except IntegrityError:
-            fire_trigger("test.ping", user)
-            raise
+        fire_trigger("test.ping", user)
+        transaction.set_rollback(True)
     assert "is broken and will be rolled back" in caplog.text
 
 

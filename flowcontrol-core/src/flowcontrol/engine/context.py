@@ -30,6 +30,8 @@ class RunView:
     def __init__(self, run: FlowRun, flow: str) -> None:
         self.run = run
         self.flow = flow
+        #: The object was looked for, and is not there any more.
+        self.is_object_gone = False
         self._object: Model | None = _UNREAD
         self._facts: dict[str, Any] | None = None
 
@@ -46,11 +48,13 @@ class RunView:
         try:
             model = apps.get_model(run.object_model)
         except LookupError as error:
+            self.is_object_gone = True
             raise ObjectGone(
                 f"The model {run.object_model} that run {run.pk} is about is not installed."
             ) from error
         found: Model | None = model._base_manager.filter(pk=run.object_id).first()
         if found is None:
+            self.is_object_gone = True
             raise ObjectGone(
                 f"The {run.object_model} {run.object_id} that run {run.pk} is about no longer exists."
             )

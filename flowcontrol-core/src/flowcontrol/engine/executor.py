@@ -347,7 +347,8 @@ class _Execution:
             )
         )
         self.visit_count += 1
-        if isinstance(error, ObjectGone):
+        if self.view.is_object_gone:
+            # What the run is about was deleted, which is no fault of the step.
             self.end(RunStatus.DISCARDED, str(error), position=position)
         else:
             trace = "".join(traceback.format_exception(error))

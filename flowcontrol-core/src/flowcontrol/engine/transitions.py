@@ -70,12 +70,18 @@ def running(token: str, clock: Clock, lease: timedelta) -> dict[str, Any]:
 
 def continued(clock: Clock, lease: timedelta) -> dict[str, Any]:
     """Still running, and its lease renewed, with a checkpoint. The claim counts for the step that follows."""
-    return {"status": RunStatus.RUNNING, "due_at": clock.after(lease), "claim_count": 1, **_NO_WAIT}
+    return {
+        "status": RunStatus.RUNNING,
+        "due_at": clock.after(lease),
+        "claim_count": 1,
+        "reason": "",
+        **_NO_WAIT,
+    }
 
 
 def handed_back(clock: Clock) -> dict[str, Any]:
     """Due at once for whoever is next: a time slice is over, or the worker stops."""
-    return {"status": RunStatus.PENDING, "due_at": clock.now(), **_NO_LEASE, **_NO_WAIT}
+    return {"status": RunStatus.PENDING, "due_at": clock.now(), "reason": "", **_NO_LEASE, **_NO_WAIT}
 
 
 def unclaimed(clock: Clock) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from command_project import Project
 from django.core.management import CommandError, call_command
 from flowcontrol.management.command_line import STATUSES, SUBCOMMANDS
 from flowcontrol.management.commands.flowcontrol import Command
-from flowcontrol.management.output import columns, duration, iso, shortened, table
+from flowcontrol.management.output import columns, iso, shortened, table
 from flowcontrol.models import RunStatus
+from flowcontrol.sentences import duration
 
 BROKEN = "raise RuntimeError('the licence of acme is over')"
 

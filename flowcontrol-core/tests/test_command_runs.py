@@ -19,8 +19,8 @@ from flowcontrol.base import StopFlow
 from flowcontrol.documents import import_flow
 from flowcontrol.engine import Started, execute_run, pause_runs, start_flow
 from flowcontrol.management.command_line import SUBCOMMANDS
-from flowcontrol.management.sentences import standing
 from flowcontrol.models import Flow, FlowRun
+from flowcontrol.sentences import standing
 from flowcontrol.signals import run_finished
 
 pytestmark = pytest.mark.django_db
@@ -274,7 +274,7 @@ def test_a_run_that_is_not_there_is_an_error() -> None:
         ),
         (
             {"status": "paused", "step": "mail", "wait_event": "shop.paid"},
-            "Was set aside at step “mail” in a wait for “shop.paid”; manage.py flowcontrol resume 7 lets it go on.",
+            "Was set aside at step “mail” in a wait for “shop.paid”, until somebody resumes it.",
         ),
         (
             {"status": "blocked", "step": "mail", "due_at": NOON + timedelta(seconds=60)},

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from django.core.management.base import OutputWrapper
 from django.core.management.color import Style
-from django.utils import timezone
 
-__all__ = ["Console", "columns", "counted", "duration", "iso", "shortened", "table", "when"]
+__all__ = ["Console", "columns", "counted", "iso", "shortened", "table"]
 
 
 @dataclass(frozen=True)
@@ -78,26 +77,3 @@ def shortened(text: str, length: int = 60) -> str:
 def iso(time: datetime | None) -> str | None:
     """For JSON: in UTC, or null."""
     return time.astimezone(UTC).isoformat().replace("+00:00", "Z") if time else None
-
-
-def when(time: datetime | None) -> str:
-    """For people: in the project's time zone; empty for none."""
-    return timezone.localtime(time).strftime("%Y-%m-%d %H:%M:%S") if time else ""
-
-
-def duration(length: timedelta) -> str:
-    """``840 µs``, ``12 ms``, ``3.2 s``, ``5 min``, ``2 h 5 min``, ``3 d 4 h``; its sign is ignored."""
-    seconds = abs(length.total_seconds())
-    if seconds < 0.001:
-        return f"{seconds * 1_000_000:.0f} µs"
-    if seconds < 1:
-        return f"{seconds * 1_000:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes = int(seconds // 60)
-    hours, days = minutes // 60, minutes // 1440
-    if days:
-        return f"{days} d {hours % 24} h" if hours % 24 else f"{days} d"
-    if hours:
-        return f"{hours} h {minutes % 60} min" if minutes % 60 else f"{hours} h"
-    return f"{minutes} min"

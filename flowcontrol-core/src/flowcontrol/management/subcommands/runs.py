@@ -14,9 +14,9 @@ from django.utils import timezone
 from ...documents.normalise import walk
 from ...exceptions import FlowNotFound
 from ...models import Flow, FlowRun, StepRecord
+from ...sentences import duration, standing, when
 from ...suggestions import did_you_mean
-from ..output import Console, columns, duration, iso, shortened, table, when
-from ..sentences import standing
+from ..output import Console, columns, iso, shortened, table
 
 __all__ = ["record_line", "run", "runs", "standing_of", "step_names"]
 

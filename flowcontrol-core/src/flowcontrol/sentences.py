@@ -1,13 +1,37 @@
-"""Where a run stands, in one plain sentence."""
+"""What people read about runs, in the admin and on the command line alike: where one stands, times and lengths."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from ..models import FlowRun, RunStatus
-from .output import duration, when
+from django.utils import timezone
 
-__all__ = ["standing"]
+from .models import FlowRun, RunStatus
+
+__all__ = ["duration", "standing", "when"]
+
+
+def when(time: datetime | None) -> str:
+    """For people: in the project's time zone; empty for none."""
+    return timezone.localtime(time).strftime("%Y-%m-%d %H:%M:%S") if time else ""
+
+
+def duration(length: timedelta) -> str:
+    """``840 µs``, ``12 ms``, ``3.2 s``, ``5 min``, ``2 h 5 min``, ``3 d 4 h``; its sign is ignored."""
+    seconds = abs(length.total_seconds())
+    if seconds < 0.001:
+        return f"{seconds * 1_000_000:.0f} µs"
+    if seconds < 1:
+        return f"{seconds * 1_000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = int(seconds // 60)
+    hours, days = minutes // 60, minutes // 1440
+    if days:
+        return f"{days} d {hours % 24} h" if hours % 24 else f"{days} d"
+    if hours:
+        return f"{hours} h {minutes % 60} min" if minutes % 60 else f"{hours} h"
+    return f"{minutes} min"
 
 
 def standing(run: FlowRun, now: datetime, step: str = "") -> str:
@@ -43,7 +67,7 @@ def _waiting(run: FlowRun, now: datetime, at: str) -> str:
 
 def _paused(run: FlowRun, now: datetime, at: str) -> str:
     wait = f" in a wait{_wait(run, now)}" if run.wait_until or run.wait_event else ""
-    return f"Was set aside{at}{wait}; manage.py flowcontrol resume {run.pk} lets it go on."
+    return f"Was set aside{at}{wait}, until somebody resumes it."
 
 
 def _blocked(run: FlowRun, now: datetime, at: str) -> str:

@@ -227,5 +227,10 @@ def load(program: Program, text: str) -> Position | Ending:
             raise PositionGone(
                 f'The run stands at step "{step}", which this version of "{program.slug}" does not have.'
             )
-        frames.append(Frame(index, path, branch, entries, locals_, variables))
+        frames.append(Frame(index, path, branch, entries, _readable(locals_), _readable(variables)))
     return Position(tuple(frames), stored["phase"], stored["branch"])
+
+
+def _readable(stored: dict[str, Any]) -> Mapping[str, Any]:
+    """Stored values as they were put in: what refers to a model object is that object, once somebody asks."""
+    return state.State(stored).read if stored else stored

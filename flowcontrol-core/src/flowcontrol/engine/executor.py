@@ -165,7 +165,7 @@ class _Execution:
         event = _first_event(run)
         if event is not None:
             self.event_id = event.pk
-            self.wakeup = Wakeup(event.name, states.decode(event.payload_json))
+            self.wakeup = Wakeup(event.name, State.from_text(event.payload_json).read)
             return True
         if run.wait_until is not None and run.wait_until <= self.now():
             return True

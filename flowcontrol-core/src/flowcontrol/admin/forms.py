@@ -1,0 +1,190 @@
+"""Forms of the admin: documents as YAML, and what is needed to start a flow."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django import forms
+from django.apps import apps
+from django.core.exceptions import ValidationError
+from django.db.models import Model
+from django.utils.translation import gettext_lazy as _
+
+from .. import documents
+from ..exceptions import DocumentError
+from ..models import Flow, Trigger
+from ..registry import triggers
+from .generic import ModelForm
+
+__all__ = ["DocumentField", "DraftForm", "ImportForm", "StartForm", "TriggerForm"]
+
+
+class DocumentField(forms.CharField):
+    """YAML of one or more flow documents. Cleans to the list of them."""
+
+    widget = forms.Textarea(
+        attrs={"rows": 24, "cols": 90, "class": "fc-code vLargeTextField", "spellcheck": "false"}
+    )
+
+    def clean(self, value: Any) -> list[dict[str, Any]]:
+        text = super().clean(value)
+        if not text:
+            return []
+        try:
+            return documents.parse_yaml(text)
+        except DocumentError as error:
+            raise ValidationError([str(problem) for problem in error.problems]) from error
+
+
+class DraftForm(ModelForm[Flow]):
+    """The draft of a flow. It may be unfinished: only publishing asks for a document without problems."""
+
+    document = DocumentField(
+        label=_("Draft"),
+        help_text=_("The flow as YAML. Saving changes the draft only; publish it to have new runs use it."),
+    )
+    revision = forms.IntegerField(widget=forms.HiddenInput)
+
+    class Meta:
+        model = Flow
+        fields: tuple[str, ...] = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            self.initial["document"] = documents.to_yaml(self.instance.draft)
+            self.initial["revision"] = self.instance.draft_revision
+
+    def clean_document(self) -> dict[str, Any]:
+        found: list[dict[str, Any]] = self.cleaned_data["document"]
+        if len(found) != 1:
+            raise ValidationError(_("A draft is one document; this text has %d.") % len(found))
+        return found[0]
+
+    def clean(self) -> dict[str, Any]:
+        """Store the draft, so that what is wrong with it stands at its field."""
+        cleaned = super().clean() or {}
+        if "document" in cleaned and "revision" in cleaned:
+            try:
+                self.instance = documents.save_draft(self.instance, cleaned["document"], cleaned["revision"])
+            except DocumentError as error:
+                self.add_error("document", [str(problem) for problem in error.problems])
+            except documents.DraftConflict as error:
+                self.add_error(None, str(error))
+        return cleaned
+
+
+class ImportForm(forms.Form):
+    """Documents to import, from a file or as text."""
+
+    file = forms.FileField(label=_("YAML file"), required=False)
+    text = DocumentField(label=_("or YAML"), required=False)
+    publish = forms.BooleanField(
+        label=_("Publish"),
+        required=False,
+        initial=True,
+        help_text=_("Otherwise only the drafts are written."),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        file = cleaned.get("file")
+        found = list(cleaned.get("text") or [])
+        if file:
+            try:
+                found += documents.parse_yaml(file.read())
+            except DocumentError as error:
+                self.add_error("file", [str(problem) for problem in error.problems])
+        if not found and not self.errors:
+            raise ValidationError(_("Choose a file, or write a document."))
+        cleaned["documents"] = found
+        return cleaned
+
+
+class StartForm(forms.Form):
+    """What a run starts with."""
+
+    object_key = forms.CharField(label=_("Object"), max_length=255)
+    state = forms.CharField(
+        label=_("State"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 6, "class": "fc-code vLargeTextField", "spellcheck": "false"}),
+        help_text=_("A JSON object, such as {“amount”: 3}; empty for an empty state."),
+    )
+
+    def __init__(self, flow: Flow, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.flow = flow
+        if flow.object_model:
+            self.fields["object_key"].help_text = (
+                _("Primary key of the %s that the run is about.") % flow.object_model
+            )
+        else:
+            del self.fields["object_key"]
+
+    def clean_object_key(self) -> Model:
+        model = apps.get_model(self.flow.object_model)
+        key = self.cleaned_data["object_key"]
+        try:
+            found: Model | None = model._base_manager.filter(pk=key).first()
+        except (ValueError, ValidationError):
+            found = None
+        if found is None:
+            raise ValidationError(
+                _("There is no %(model)s %(key)s.") % {"model": model._meta.verbose_name, "key": key}
+            )
+        return found
+
+    def clean_state(self) -> dict[str, Any]:
+        text = self.cleaned_data["state"]
+        if not text.strip():
+            return {}
+        try:
+            state = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ValidationError(_("This is no JSON: %s") % error) from error
+        if not isinstance(state, dict):
+            raise ValidationError(_("Write a JSON object, such as {“amount”: 3}."))
+        return state
+
+
+class TriggerForm(ModelForm[Trigger]):
+    """A trigger; its type is one of those that are registered, or stays what it is."""
+
+    on = forms.ChoiceField(label=_("On"))
+
+    class Meta:
+        model = Trigger
+        fields = ("flow", "on", "condition", "does", "step", "is_active", "active_since")
+        widgets = {"condition": forms.TextInput(attrs={"class": "vTextField fc-code"})}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices = [(spec.name, f"{spec.label} ({spec.name})") for spec in triggers.specs()]
+        stored = self.instance.on
+        if stored and stored not in dict(choices):
+            choices.append((stored, _("%s (not installed)") % stored))
+        on = self.fields["on"]
+        assert isinstance(on, forms.ChoiceField)
+        on.choices = [("", "---------"), *choices]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        flow: Flow | None = cleaned.get("flow") or getattr(self.instance, "flow", None)
+        spec = triggers.get(cleaned.get("on", ""))
+        if flow and spec and spec.model and flow.object_model and spec.model.lower() != flow.object_model:
+            self.add_error(
+                "on",
+                _("This is fired with a %(model)s, and the flow is about a %(object)s.")
+                % {"model": spec.model, "object": flow.object_model},
+            )
+        step = cleaned.get("step")
+        if flow and step and flow.published and step not in _step_ids(flow):
+            self.add_error("step", _("The published version of the flow has no step “%s”.") % step)
+        return cleaned
+
+
+def _step_ids(flow: Flow) -> set[str]:
+    assert flow.published is not None
+    return set(documents.compile_document(flow.published.document).by_id)

@@ -1,14 +1,34 @@
-"""Flows as documents: read, checked, normalised, compiled, compared, and stored as flows and versions."""
+"""Flows as documents: read, check, normalise, compile and compare them, and store them as flows and versions."""
 
-from .compiler import compile_document
-from .diff import Change, diff
-from .exporter import export_flow
-from .importer import ImportResult, import_flow, import_flows
-from .jsonschema import json_schema
-from .normalise import normalise
-from .publisher import DraftConflict, publish, save_draft
-from .validator import validate, validate_together
-from .yaml import parse_yaml, to_yaml
+from typing import TYPE_CHECKING
+
+from ..lazy import exports
+
+if TYPE_CHECKING:
+    from .compiler import compile_document
+    from .comparison import Change, diff
+    from .exporter import export_flow
+    from .importer import ImportResult, import_flow, import_flows
+    from .jsonschema import json_schema
+    from .normal_form import normalise
+    from .publisher import DraftConflict, publish, save_draft
+    from .validator import validate, validate_together
+    from .yaml import parse_yaml, to_yaml
+else:
+    __getattr__ = exports(
+        __name__,
+        {
+            "compiler": ["compile_document"],
+            "comparison": ["Change", "diff"],
+            "exporter": ["export_flow"],
+            "importer": ["ImportResult", "import_flow", "import_flows"],
+            "jsonschema": ["json_schema"],
+            "normal_form": ["normalise"],
+            "publisher": ["DraftConflict", "publish", "save_draft"],
+            "validator": ["validate", "validate_together"],
+            "yaml": ["parse_yaml", "to_yaml"],
+        },
+    )
 
 __all__ = [
     "Change",

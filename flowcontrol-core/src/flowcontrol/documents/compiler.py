@@ -10,7 +10,7 @@ from ..exceptions import DocumentError, ExpressionSyntaxError, Problem
 from ..expressions import Expression, compile_expression
 from ..registry import MissingAction, actions
 from .configuration import check_config, migrated
-from .normalise import insides, with_ids
+from .normal_form import insides, with_ids
 from .program import Limits, Node, Program
 from .schema import LIMITS
 

@@ -119,7 +119,7 @@ def migrated(action: BaseAction, config: dict[str, Any], version: int) -> dict[s
         ) from error
     if not isinstance(result, dict):
         found = in_words(json_type(result))
-        raise ValueError(f"{action.name}.migrate_config returned {found}, not a mapping.")  # noqa: TRY004
+        raise ValueError(f"{action.name}.migrate_config returned {found}, not a mapping.")
     return result
 
 

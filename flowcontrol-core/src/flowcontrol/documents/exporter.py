@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..models import Flow, Trigger
-from .normalise import canonical, in_utc
+from .normal_form import canonical, in_utc
 from .schema import FORMAT
 
 __all__ = ["draft_of", "export_flow", "trigger_documents"]

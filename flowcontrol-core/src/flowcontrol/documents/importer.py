@@ -12,7 +12,7 @@ from django.db import transaction
 from ..exceptions import DocumentError, Problem
 from ..models import Flow, FlowVersion, Trigger
 from .exporter import trigger_documents
-from .normalise import canonical, normalise
+from .normal_form import canonical, normalise
 from .publisher import add_version, is_same, restart_problems, without_facts
 from .validator import require_valid
 

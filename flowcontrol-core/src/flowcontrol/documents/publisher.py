@@ -13,7 +13,7 @@ from django.utils import timezone
 from ..exceptions import DocumentError, FlowcontrolError, FlowNotFound, Problem
 from ..models import Flow, FlowVersion, Trigger
 from .exporter import draft_of
-from .normalise import normalise, walk
+from .normal_form import normalise, walk
 from .paths import shorten
 from .validator import require_valid
 

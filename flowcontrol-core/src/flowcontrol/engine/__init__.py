@@ -1,9 +1,24 @@
 """The engine: the only writer of runs. These names are its public face; the modules below are ours to change."""
 
-from .due import Summary, continue_flowruns, execute_run
-from .operations import Changed, cancel_runs, pause_runs, restart_run, resume_runs
-from .starting import Refused, Started, start_flow
-from .triggers import fire_trigger
+from typing import TYPE_CHECKING
+
+from ..lazy import exports
+
+if TYPE_CHECKING:
+    from .due import Summary, continue_flowruns, execute_run
+    from .operations import Changed, cancel_runs, pause_runs, restart_run, resume_runs
+    from .starting import Refused, Started, start_flow
+    from .triggers import fire_trigger
+else:
+    __getattr__ = exports(
+        __name__,
+        {
+            "due": ["Summary", "continue_flowruns", "execute_run"],
+            "operations": ["Changed", "cancel_runs", "pause_runs", "restart_run", "resume_runs"],
+            "starting": ["Refused", "Started", "start_flow"],
+            "triggers": ["fire_trigger"],
+        },
+    )
 
 __all__ = [
     "Changed",

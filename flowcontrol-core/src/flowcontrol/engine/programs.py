@@ -6,7 +6,7 @@ import threading
 import uuid
 from collections import OrderedDict
 
-from ..documents import compile_document
+from ..documents.compiler import compile_document
 from ..documents.program import Program
 from ..models import FlowVersion
 from ..registry import MissingAction

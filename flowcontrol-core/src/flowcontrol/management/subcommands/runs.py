@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from ...documents.normalise import walk
+from ...documents.normal_form import walk
 from ...exceptions import FlowNotFound
 from ...models import Flow, FlowRun, StepRecord
 from ...sentences import duration, standing, when

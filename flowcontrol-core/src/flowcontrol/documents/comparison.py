@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .normalise import insides
+from .normal_form import insides
 from .paths import join, shorten
 from .schema import DOCUMENT, STEP
 

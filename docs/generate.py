@@ -1,0 +1,374 @@
+"""Writes the pages that are made from the code: settings, commands, actions. ``python docs/generate.py``
+
+With ``--check`` nothing is written, and the exit code is 1 when a page is out of date. A test holds the same.
+"""  # noqa: INP001  # a script beside its pages, and no package
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import django
+from django import forms
+from django.conf import settings
+from django.core.management.base import CommandParser
+from flowcontrol import conf
+from flowcontrol.management.command_line import SUBCOMMANDS, Subcommand
+
+HERE = Path(__file__).resolve().parent
+MADE = "<!-- Made by docs/generate.py. Change what it reads, or that file, and run it again. -->"
+
+#: What the promise of each effect means for whoever uses the action.
+EFFECTS = {
+    "pure": "`PURE`: changes only state and position; after a crash repeated with the same result, unseen",
+    "database": "`DATABASE`: written in one transaction with the run's checkpoint; happens exactly once",
+    "external": "`EXTERNAL`: touches the world; after a crash at least once, with the same idempotency key",
+}
+
+#: In words; the first class that fits counts.
+KINDS: tuple[tuple[str, str], ...] = (
+    ("WholeNumberField", "whole number, or expression"),
+    ("NameField", "name"),
+    ("WeekdayField", "`monday` … `sunday`, or 0 (Monday) to 6"),
+    ("ClockTimeField", "time of day, `18:00`"),
+    ("TimeZoneField", "name of a time zone"),
+    ("ExpressionField", "expression"),
+    ("TemplateField", "text with `{{ expressions }}`"),
+    ("FlowField", "slug of a flow"),
+    ("StateField", "mapping"),
+    ("BooleanField", "`true` or `false`"),
+    ("IntegerField", "whole number"),
+    ("ChoiceField", "one of a list"),
+    ("CharField", "text"),
+)
+
+#: What staff ask about an action beside its fields, and a step to copy.
+NOTES: dict[str, tuple[str, str]] = {
+    "builtin.if": (
+        "Either branch may be empty or absent. After the branch the next step follows.",
+        """\
+- id: is_large
+  action: builtin.if
+  config: {condition: total >= 100}
+  steps:
+    - {id: large, action: builtin.update_state, config: {state: {kind: large}}}
+  branches:
+    else:
+      - {id: small, action: builtin.update_state, config: {state: {kind: small}}}""",
+    ),
+    "builtin.while": (
+        (
+            "The condition is asked before each round, the first included. `builtin.return` inside goes on with the "
+            "next round; `builtin.leave_branch` directly inside ends the loop. A loop that never ends fails its run at "
+            '`FLOWCONTROL["MAX_STEPS"]` steps.'
+        ),
+        """\
+- id: until_paid
+  action: builtin.while
+  config: {condition: not object.is_paid}
+  steps:
+    - {id: a_day, action: builtin.delay, config: {seconds: 86400}}""",
+    ),
+    "builtin.for": (
+        (
+            "`start`, `end` and `step` are evaluated once, when the loop is reached. The end is not counted, as in "
+            "Python's `range`. A step of 0 is refused: a literal one when the flow is saved, one that an expression "
+            "gives in the run, which fails. The counter is the step's own memory and never in the state; the steps "
+            "inside read it under the name in `variable`."
+        ),
+        """\
+- id: rounds
+  action: builtin.for
+  config: {start: 10, end: 0, step: -2, variable: left}
+  steps:
+    - {id: note, action: builtin.update_state, config: {evaluate: true, state: {seen: left}}}""",
+    ),
+    "builtin.return": (
+        (
+            "The parent action is asked again: a loop goes on with its next round, an If with the step after it. With a "
+            "condition that is not true, the next step follows."
+        ),
+        "- {id: skip_the_rest, action: builtin.return, config: {condition: object.is_paid}}",
+    ),
+    "builtin.leave_branch": (
+        (
+            "The parent action is not asked again: its next sibling follows. So directly inside a loop it ends the loop; "
+            "inside an If that stands in a loop it leaves only the If. With a condition that is not true, the next step "
+            "follows."
+        ),
+        "- {id: enough, action: builtin.leave_branch, config: {condition: reminders >= 2}}",
+    ),
+    "builtin.stop": (
+        "The run ends as *stopped*, from any depth. With a condition that is not true, the next step follows.",
+        "- {id: no_deal, action: builtin.stop}",
+    ),
+    "builtin.set_state": (
+        (
+            "All is evaluated against the old state before anything is written. The keys `state`, `run`, `now` and "
+            "`object` are refused, since expressions could not read them."
+        ),
+        """\
+- id: begin
+  action: builtin.set_state
+  config: {evaluate: true, state: {customer: object.email, tries: 0}}""",
+    ),
+    "builtin.update_state": (
+        "A nested mapping is replaced, not merged. All is evaluated before anything is written.",
+        """\
+- id: count
+  action: builtin.update_state
+  config: {evaluate: true, state: {tries: "tries|default:0|add:1", last: {at: now}}}""",
+    ),
+    "builtin.start_flow": (
+        (
+            "This run neither waits for the new one nor fails with it. The new run is written together with this step, "
+            "so a crash makes neither two of it nor none; a worker takes it up after that commit. A limit of the other "
+            "flow that refuses the start is logged and recorded as an event, and this run goes on. A flow that is "
+            "missing, inactive, unpublished or about another model fails this run. How deep and how often runs may "
+            "start runs is bounded by `MAX_ANCESTORS` and `MAX_CHILDREN`."
+        ),
+        """\
+- id: ask_later
+  action: builtin.start_flow
+  config: {flow: feedback, at: "now|add_days:7", pass_state: true}""",
+    ),
+    "builtin.delay": (
+        (
+            "Counted from the base date, in this order: months on the calendar, seconds as elapsed time, then on to the "
+            "next weekday and time of day. Without a base date it counts from now, and a weekday whose time is past "
+            "means next week. At least one of base date, months, seconds, weekday and time has to be given. Shorter "
+            'waits than `FLOWCONTROL["MIN_WAIT_SECONDS"]` are made that long. The wait is kept in the database: no '
+            "worker is held up, and it may last for months."
+        ),
+        """\
+- id: saturday
+  action: builtin.delay
+  config: {weekday: saturday, time: "18:00", time_zone: Europe/Berlin}
+- id: week_before
+  action: builtin.delay
+  config: {base_date: object.due_date, seconds: -604800, if_past: stop}""",
+    ),
+}
+
+
+def pages() -> dict[str, str]:
+    """Name and text of every page that is made. Django has to be set up, with the plugin ``builtin``."""
+    return {
+        "settings.md": _text(_settings()),
+        "commands.md": _text(_commands()),
+        "actions.md": _text(_actions()),
+    }
+
+
+def _text(lines: Iterable[str]) -> str:
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _cell(text: object) -> str:
+    return str(text).replace("|", "\\|").replace("\n", " ")
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    yield f"| {' | '.join(header)} |"
+    yield f"|{' --- |' * len(header)}"
+    for row in rows:
+        yield f"| {' | '.join(map(_cell, row))} |"
+
+
+# -- settings ------------------------------------------------------------------------------------------------
+
+
+def _settings() -> Iterator[str]:
+    yield "# Settings"
+    yield MADE
+    yield ""
+    yield "All settings of flowcontrol are keys of one dictionary, `FLOWCONTROL`, in the project's settings. Every key"
+    yield "has a default, so the dictionary may be empty or absent."
+    yield ""
+    yield "```python"
+    yield 'FLOWCONTROL = {"PLUGINS": ["builtin"], "LEASE_SECONDS": 120}'
+    yield "```"
+    yield ""
+    yield "A key that does not exist is reported by the check [`flowcontrol.W001`](plugins.md#flowcontrolw001), a value"
+    yield "that cannot be used by [`flowcontrol.E008`](plugins.md#flowcontrole008). Both say what is wrong and the way out."
+    yield ""
+    yield from _table(
+        ["key", "default", "unit"],
+        (
+            [f"[`{one.name}`](#{one.name.lower()})", f"`{_short(one.default)}`", one.unit or "-"]
+            for one in conf.SETTINGS
+        ),
+    )
+    for one in conf.SETTINGS:
+        yield from ("", f"## {one.name}", "", one.help, "")
+        yield f"Takes: {one.kind}{f' ({one.unit})' if one.unit else ''}. Default:"
+        yield from ("", "```python", f"{_value(one.default)}", "```")
+
+
+def _value(value: object) -> str:
+    """As one would write it in settings: lists in brackets."""
+    return repr(list(value)) if isinstance(value, tuple) else repr(value)
+
+
+def _short(value: object) -> str:
+    text = _value(value)
+    return text if len(text) <= 40 else "[…]"
+
+
+# -- commands ------------------------------------------------------------------------------------------------
+
+
+def _commands() -> Iterator[str]:
+    yield "# Commands"
+    yield MADE
+    yield ""
+    yield "`manage.py flowcontrol COMMAND`. Every listing takes `--json`; the keys of the JSON stay as they are in"
+    yield "later versions, and new ones may come. What a person may want to know beside the answer goes to standard error."
+    yield ""
+    yield "Exit codes: 0 done; 1 a negative answer (refused, not found, problems or differences found); 2 wrong usage,"
+    yield "or a file that cannot be read. Django's own options (`--settings`, `--verbosity` …) work before and behind the"
+    yield "command."
+    yield ""
+    yield from _table(
+        ["command", "does"],
+        ([f"[`{name}`](#{name})", one.help] for name, one in SUBCOMMANDS.items()),
+    )
+    for name, one in SUBCOMMANDS.items():
+        yield from _command(name, one)
+
+
+def _command(name: str, one: Subcommand) -> Iterator[str]:
+    parser = CommandParser()
+    one.add_arguments(parser)
+    # No public way leads to the arguments of a parser.
+    arguments = [each for each in parser._actions if not isinstance(each, argparse._HelpAction)]
+    yield from ("", f"## {name}", "", one.help, "")
+    usage = " ".join(map(_usage, arguments))
+    json_option = " [--json]" if one.keys else ""
+    yield from ("```text", f"manage.py flowcontrol {name}{json_option}{' ' + usage if usage else ''}", "```")
+    if arguments:
+        rows = [
+            [f"`{' '.join([*each.option_strings[:1], _metavar(each)]).strip()}`", each.help]
+            for each in arguments
+        ]
+        yield ""
+        yield from _table(["argument", "meaning"], rows)
+    if one.codes:
+        yield from ("", f"Exit codes: {'; '.join(f'{code} {text}' for code, text in one.codes.items())}.")
+    if one.keys:
+        what = one.json_help or "a list of objects"
+        yield from (
+            "",
+            f"`--json` writes {_quoted(what)} with the keys {', '.join(f'`{key}`' for key in one.keys)}.",
+        )
+
+
+def _quoted(text: str) -> str:
+    """Keys between braces, as code."""
+    return f"`{text.partition('}')[0]}}}`{text.partition('}')[2]}" if text.startswith("{") else text
+
+
+def _metavar(action: argparse.Action) -> str:
+    if action.nargs == 0:
+        return ""
+    if action.choices:
+        return "|".join(map(str, action.choices))
+    return str(action.metavar or action.dest.upper())
+
+
+def _usage(action: argparse.Action) -> str:
+    value = _metavar(action)
+    if not action.option_strings:
+        return {"+": f"{value} [{value} …]", "*": f"[{value} …]"}.get(str(action.nargs), value)
+    if action.choices:
+        value = action.dest.upper()
+    return f"[{' '.join([action.option_strings[0], value]).strip()}]"
+
+
+# -- actions -------------------------------------------------------------------------------------------------
+
+
+def _actions() -> Iterator[str]:
+    # Apps have to be ready for it.
+    from flowcontrol.registry import actions  # noqa: PLC0415
+
+    specs = [one for one in actions.specs() if one.name.startswith("builtin.")]
+    specs.sort(key=lambda one: list(NOTES).index(one.name))
+    yield "# The built-in actions"
+    yield MADE
+    yield ""
+    yield "The ten actions of the pack `flowcontrol-actions-builtin`. What they mean for the course of a run is told in"
+    yield "[concepts](concepts.md#actions), expressions in [expressions](expressions.md). A key under `config` that is"
+    yield "not listed here is refused when the flow is saved. `manage.py flowcontrol actions` lists what is installed."
+    yield ""
+    yield from _table(
+        ["action", "label", "does"],
+        ([f"[`{one.name}`](#{_anchor(one.name)})", one.label, one.description] for one in specs),
+    )
+    for one in specs:
+        action = actions.get(one.name)
+        note, example = NOTES[one.name]
+        yield from ("", f"## {one.name}", "", f"**{one.label}.** {one.description}", "", note, "")
+        yield f"Effect: {EFFECTS[action.effect.value]}."
+        yield f"Branches: {', '.join(f'`{name}`' for name in action.branches) or 'none'}."
+        yield ""
+        yield from _table(
+            ["key", "takes", "default", "meaning"],
+            (_field(name, field) for name, field in action.Config.base_fields.items()),
+        )
+        yield from ("", "```yaml", example, "```")
+
+
+def _anchor(name: str) -> str:
+    return name.replace(".", "")
+
+
+def _field(name: str, field: forms.Field) -> list[str]:
+    names = [kind.__name__ for kind in type(field).__mro__]
+    kind = next(words for class_name, words in KINDS if class_name in names)
+    choices: Any = getattr(field, "choices", None)
+    if choices and kind == "one of a list":
+        kind = ", ".join(f"`{value}`" for value, _label in choices)
+    default = "required" if field.required else "-"
+    if field.initial is not None:
+        default = f"`{str(field.initial).lower() if isinstance(field.initial, bool) else field.initial}`"
+    elif isinstance(field, forms.BooleanField):
+        default = "`false`"
+    return [f"`{name}`", kind, default, str(field.help_text)]
+
+
+# -- script --------------------------------------------------------------------------------------------------
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        description="Write the pages of the documentation that are made from the code."
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="Write nothing; say which pages are out of date."
+    )
+    options = parser.parse_args(arguments)
+    settings.configure(
+        INSTALLED_APPS=["django.contrib.contenttypes", "flowcontrol"],
+        FLOWCONTROL={"PLUGINS": ["builtin"], "PLUGIN_ERRORS": "raise"},
+        USE_TZ=True,
+    )
+    django.setup()
+    out_of_date = [name for name, text in pages().items() if _written(name) != text]
+    for name in out_of_date:
+        if not options.check:
+            (HERE / name).write_text(pages()[name], encoding="utf-8")
+        sys.stdout.write(f"docs/{name} {'is out of date' if options.check else 'written'}\n")
+    return 1 if options.check and out_of_date else 0
+
+
+def _written(name: str) -> str:
+    page = HERE / name
+    return page.read_text(encoding="utf-8") if page.exists() else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

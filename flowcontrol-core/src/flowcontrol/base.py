@@ -47,12 +47,12 @@ class Effect(enum.Enum):
     EXTERNAL = "external"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Next:
     """Go on with the next step. ``None`` means the same."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EnterBranch:
     """Run the steps of a branch, then ask ``after_branch``; an empty branch asks it at once.
 
@@ -63,24 +63,24 @@ class EnterBranch:
     variables: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ReturnToParent:
     """End the branch this step is in and ask its parent's ``after_branch``; without a parent the flow stops."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LeaveBranch:
     """Go on with the step after the parent, which is not asked again; without a parent the flow stops."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StopFlow:
     """End the run as *stopped*, with this reason in its record."""
 
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Wait:
     """Suspend the run until a time (aware), until an event (name of a trigger type), or whichever comes first.
 
@@ -95,7 +95,7 @@ class Wait:
     match_object: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Fail:
     """End the run as *failed*; state and position are kept, so that it can be restarted from this step."""
 
@@ -105,7 +105,7 @@ class Fail:
 Decision = Next | EnterBranch | ReturnToParent | LeaveBranch | StopFlow | Wait | Fail
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Wakeup:
     """Why a wait ended: ``event`` and its ``payload`` when the event came, neither when the time was up."""
 

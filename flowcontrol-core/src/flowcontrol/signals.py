@@ -13,7 +13,7 @@ from django.dispatch import Signal
 __all__ = ["RunInfo", "run_finished", "run_started"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunInfo:
     """What is told about a run. New fields may come; none is removed within an API version."""
 

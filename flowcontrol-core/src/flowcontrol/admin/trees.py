@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..base import BaseAction
-from ..documents.program import Program
 from ..registry import MissingAction
+
+if TYPE_CHECKING:
+    from ..documents.program import Program
 
 __all__ = ["Branch", "Row", "rows_of"]
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from ..lazy import exports
 
 if TYPE_CHECKING:
-    from .compiler import compile_document
     from .comparison import Change, diff
+    from .compiler import compile_document
     from .exporter import export_flow
     from .importer import ImportResult, import_flow, import_flows
     from .jsonschema import json_schema

@@ -91,7 +91,9 @@ def test_every_run_comes_to_its_expected_end_and_nothing_is_left_running(tmp_pat
     assert max(map(len, out.replace(str(tmp_path), "demo").splitlines())) <= 100
     assert not page_answers(address(out))
     assert (tmp_path / "worker.log").read_text().endswith("Worker stopped.\n")
-    assert len(list((tmp_path / "letters").iterdir())) >= 15
+    # Django names a file by its second and its connection, so that two letters may share one.
+    letters = "".join(path.read_text() for path in (tmp_path / "letters").iterdir())
+    assert letters.count("Subject: ") >= 15
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ..models import Event
 from .generic import ModelAdmin
-from .views import has_permission
+from .views import as_json, has_permission
 
 __all__ = ["EventAdmin"]
 
@@ -43,9 +43,7 @@ class EventAdmin(ModelAdmin[Event]):
 
     @admin.display(description=_("details"))
     def details(self, event: Event) -> SafeString:
-        return format_html(
-            '<pre class="fc-code">{}</pre>', json.dumps(event.outcome, indent=2, ensure_ascii=False)
-        )
+        return format_html('<pre class="fc-code">{}</pre>', as_json(event.outcome, indent=2))
 
     def get_fields(self, request: HttpRequest, obj: Event | None = None) -> Any:
         return self.get_readonly_fields(request, obj)
@@ -56,9 +54,7 @@ class EventAdmin(ModelAdmin[Event]):
 
     @admin.display(description=_("payload"))
     def payload(self, event: Event) -> SafeString:
-        return format_html(
-            '<pre class="fc-code">{}</pre>', json.dumps(json.loads(event.payload_json), indent=2)
-        )
+        return format_html('<pre class="fc-code">{}</pre>', as_json(json.loads(event.payload_json), indent=2))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -5,24 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, ProtectedError, Q, QuerySet
 from django.forms import Media
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from .. import documents, engine
+from ..documents.exporter import draft_of
 from ..exceptions import DocumentError, FlowcontrolError
-from ..models import Flow
+from ..models import Flow, FlowRun, FlowVersion, Trigger
 from .forms import DraftForm, ImportForm, StartForm
 from .generic import ModelAdmin
 from .trees import rows_of
 from .views import View, admin_path, change_url, find, has_permission, require
 
 __all__ = ["FlowAdmin"]
+
+#: Runs that stand in the way of a deletion: so many are listed.
+_SHOWN = 20
 
 STYLE = Media(css={"all": ["flowcontrol/admin.css"]})
 
@@ -36,25 +41,33 @@ class FlowAdmin(ModelAdmin[Flow]):
     actions = ["activate_flows", "deactivate_flows"]
     change_form_template = "admin/flowcontrol/flow/change_form.html"
     change_list_template = "admin/flowcontrol/flow/change_list.html"
-    readonly_fields = [
-        "slug",
-        "name",
-        "description",
-        "object_model",
-        "is_active",
-        "version",
-        "draft_revision",
-    ]
-    fieldsets = [
-        (None, {"fields": ["slug", "name", "description", "object_model", "is_active", "version"]}),
-        (_("Draft"), {"fields": ["document", "revision", "draft_revision"]}),
-    ]
+    readonly_fields = ["slug", "about", "object_type", "is_active", "version", "draft_revision", "draft_text"]
 
     @property
     def media(self) -> Media:
         return super().media + STYLE
 
     # -- list ------------------------------------------------------------------------------------------------
+
+    def get_fieldsets(self, request: HttpRequest, obj: Flow | None = None) -> Any:
+        # Who may only look gets the draft as text: the form's fields would be drawn as empty ones.
+        draft = ["document", "revision"] if self.has_change_permission(request, obj) else ["draft_text"]
+        return [
+            (None, {"fields": ["slug", "about", "object_type", "is_active", "version"]}),
+            (_("Draft"), {"fields": [*draft, "draft_revision"]}),
+        ]
+
+    @admin.display(description=_("description"))
+    def about(self, flow: Flow) -> str:
+        return flow.description or "-"
+
+    @admin.display(description=_("runs are about"))
+    def object_type(self, flow: Flow) -> str:
+        return flow.object_model or str(_("no object"))
+
+    @admin.display(description=_("draft"))
+    def draft_text(self, flow: Flow) -> SafeString:
+        return format_html('<pre class="fc-code">{}</pre>', documents.to_yaml(draft_of(flow)))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Flow]:
         flows = super().get_queryset(request).select_related("published")
@@ -119,6 +132,7 @@ class FlowAdmin(ModelAdmin[Flow]):
     # -- pages -----------------------------------------------------------------------------------------------
 
     def get_urls(self) -> list[URLPattern]:
+        # Before Django's own, whose "<path:object_id>/" would take them for keys.
         own: list[tuple[str, View, str, tuple[str, ...]]] = [
             ("import/", self.import_view, "import", ("GET", "POST")),
             ("<path:object_id>/export/", self.export_view, "export", ("GET",)),
@@ -152,40 +166,94 @@ class FlowAdmin(ModelAdmin[Flow]):
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def _about(self, request: HttpRequest, flow: Flow) -> dict[str, Any]:
-        standing = dict(
-            flow.runs.live()  # type: ignore[attr-defined]  # the manager of a queryset with words of its own
-            .order_by()
-            .values_list("step")
-            .annotate(count=Count("pk"))
-        )
+        runs = FlowRun.objects.live().filter(flow=flow).order_by()
+        standing = dict(runs.values_list("step").annotate(count=Count("pk")))
+        draft = draft_of(flow)
         about: dict[str, Any] = {
             "versions": flow.versions.defer("document").order_by("-number")[:10],
             "may_publish": self.has_publish_permission(request),
             "may_start": self.has_start_permission(request)
             and flow.is_active
             and flow.published_id is not None,
-            "has_unpublished_changes": _differs(flow),
+            "may_see_runs": request.user.has_perm("flowcontrol.view_flowrun"),
+            "may_see_triggers": request.user.has_perm("flowcontrol.view_trigger"),
+            "changes": documents.diff(flow.published.document, draft) if flow.published else [],
             "show_save_and_add_another": False,
             "problems": [],
         }
-        if flow.published is not None:
-            try:
-                program = documents.compile_document(flow.published.document)
-                about["rows"] = rows_of(flow.published.document, program, standing)
-            except DocumentError as error:
-                about["problems"] = error.problems
+        document = flow.published.document if flow.published else draft
+        try:
+            about["rows"] = rows_of(document, documents.compile_document(document), standing)
+        except DocumentError as error:
+            about["problems"] = error.problems
         return about
+
+    # -- deleting --------------------------------------------------------------------------------------------
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """What goes with flows, in numbers, and the runs that keep them: Django's own would list each of these,
+        and takes a flow's published version for something that protects the flow.
+        """
+        flows = list(objs)
+        runs = FlowRun.objects.filter(flow__in=flows)
+        protected: list[Any] = [
+            format_html('<a href="{}">{}</a>: {}', self._run_url(run), run, run.flow)
+            for run in runs.select_related("flow").defer("state_json", "cursor_json", "traceback")[:_SHOWN]
+        ]
+        if len(protected) == _SHOWN and (more := runs.count() - _SHOWN) > 0:
+            protected.append(ngettext("and %d more run", "and %d more runs", more) % more)
+        triggers = Trigger.objects.filter(flow__in=flows)
+        gone = [str(trigger) for trigger in triggers.select_related("flow")]
+        counts = {
+            str(Flow._meta.verbose_name_plural): len(flows),
+            str(FlowVersion._meta.verbose_name_plural): FlowVersion.objects.filter(flow__in=flows).count(),
+            str(Trigger._meta.verbose_name_plural): len(gone),
+        }
+        lacking = set() if self.has_delete_permission(request) else {str(self.opts.verbose_name)}
+        if gone and not request.user.has_perm("flowcontrol.delete_trigger"):
+            lacking.add(str(Trigger._meta.verbose_name))
+        return [*map(str, flows), *([gone] if gone else [])], counts, lacking, protected
+
+    def _run_url(self, run: FlowRun) -> str:
+        return reverse("admin:flowcontrol_flowrun_change", args=[run.pk], current_app=self.admin_site.name)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Flow]) -> None:
+        # One by one: a flow's own ``delete`` knows how to part from its published version.
+        for flow in queryset:
+            flow.delete()
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except ProtectedError:
+            # A run was started between the look and the deletion.
+            self.message_user(request, _("The flow has runs by now; it was not deleted."), messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+
+    # -- pages, continued ------------------------------------------------------------------------------------
 
     def save_model(self, request: HttpRequest, obj: Flow, form: Any, change: bool) -> None:
         """Nothing is left to do: the form has stored the draft, to be able to tell what is wrong with it."""
 
+    def has_import_permission(self, request: HttpRequest) -> bool:
+        """An import adds flows, and changes those that are there."""
+        return self.has_add_permission(request) and self.has_change_permission(request)
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        context = {"may_import": self.has_import_permission(request), **(extra_context or {})}
+        return super().changelist_view(request, context)
+
     def import_view(self, request: HttpRequest) -> HttpResponse:
-        require(self.has_add_permission(request) and self.has_change_permission(request))
-        form = ImportForm(request.POST or None, request.FILES or None)
-        may_publish = self.has_publish_permission(request)
-        if not may_publish:
+        require(self.has_import_permission(request))
+        is_post = request.method == "POST"
+        form = ImportForm(request.POST, request.FILES) if is_post else ImportForm()
+        if not self.has_publish_permission(request):
             del form.fields["publish"]
-        if request.method == "POST" and form.is_valid():
+        if is_post and form.is_valid():
             try:
                 results = documents.import_flows(
                     form.cleaned_data["documents"], publish=form.cleaned_data.get("publish", False)
@@ -193,19 +261,21 @@ class FlowAdmin(ModelAdmin[Flow]):
             except DocumentError as error:
                 form.add_error(None, [str(problem) for problem in error.problems])
             else:
-                for result in results:
-                    log = self.log_addition if result.is_new else self.log_change
-                    log(request, result.flow, "Imported.")
-                told = ngettext("%d flow was imported.", "%d flows were imported.", len(results)) % len(
-                    results
-                )
-                self.message_user(request, told, messages.SUCCESS)
-                if len(results) == 1:
-                    return HttpResponseRedirect(change_url(self, results[0].flow))
-                return HttpResponseRedirect(
-                    reverse("admin:flowcontrol_flow_changelist", current_app=self.admin_site.name)
-                )
+                return self._imported(request, results)
         return self._form_page(request, form, _("Import flows"), _("Import"))
+
+    def _imported(self, request: HttpRequest, results: list[documents.ImportResult]) -> HttpResponse:
+        for result in results:
+            log = self.log_addition if result.is_new else self.log_change
+            log(request, result.flow, "Imported.")
+        count = len(results)
+        told = ngettext("%d flow was imported.", "%d flows were imported.", count) % count
+        self.message_user(request, told, messages.SUCCESS)
+        if count == 1:
+            return HttpResponseRedirect(change_url(self, results[0].flow))
+        return HttpResponseRedirect(
+            reverse("admin:flowcontrol_flow_changelist", current_app=self.admin_site.name)
+        )
 
     def export_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         flow = find(self, request, object_id)
@@ -219,17 +289,26 @@ class FlowAdmin(ModelAdmin[Flow]):
     def publish_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         flow = find(self, request, object_id)
         require(self.has_publish_permission(request))
+        before = flow.published_id
         try:
-            version = documents.publish(flow, note=request.POST.get("note", "")[:200])
+            version = documents.publish(flow, note=request.POST.get("note", ""))
         except DocumentError as error:
             for problem in error.problems:
                 self.message_user(request, str(problem), messages.ERROR)
         else:
-            self.log_change(request, flow, f"Published as v{version.number}.")
-            self.message_user(
-                request, _("Published as v%d. Runs in flight stay on their version.") % version.number
-            )
+            self._tell_published(request, flow, version, is_new=version.pk != before)
         return HttpResponseRedirect(change_url(self, flow))
+
+    def _tell_published(
+        self, request: HttpRequest, flow: Flow, version: FlowVersion, *, is_new: bool
+    ) -> None:
+        if not is_new:
+            told = _("v%d has everything that the draft has; nothing was published.") % version.number
+            self.message_user(request, told, messages.WARNING)
+            return
+        self.log_change(request, flow, f"Published as v{version.number}.")
+        told = _("Published as v%d. Runs in flight stay on their version.") % version.number
+        self.message_user(request, told, messages.SUCCESS)
 
     def activate_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self._switch_one(request, object_id, is_active=True)
@@ -246,7 +325,7 @@ class FlowAdmin(ModelAdmin[Flow]):
     def start_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         flow = find(self, request, object_id)
         require(self.has_start_permission(request))
-        form = StartForm(flow, request.POST or None)
+        form = StartForm(flow, request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
             try:
                 answer = engine.start_flow(
@@ -255,7 +334,6 @@ class FlowAdmin(ModelAdmin[Flow]):
             except FlowcontrolError as error:
                 form.add_error(None, str(error))
             else:
-                self.log_change(request, flow, f"Started: {answer}.")
                 self._tell_start(request, answer)
                 return HttpResponseRedirect(change_url(self, flow))
         return self._form_page(request, form, _("Start “%s”") % flow, _("Start"), flow)
@@ -264,7 +342,8 @@ class FlowAdmin(ModelAdmin[Flow]):
         if isinstance(answer, engine.Refused):
             self.message_user(request, answer.detail, messages.WARNING)
             return
-        link = format_html('<a href="{}">{}</a>', change_url(self, answer.run), answer.run)
+        self.log_change(request, answer.run.flow, f"Started {answer.run}.")
+        link = format_html('<a href="{}">{}</a>', self._run_url(answer.run), answer.run)
         self.message_user(
             request, format_html(str(_("Started {}; a worker executes it.")), link), messages.SUCCESS
         )
@@ -282,6 +361,7 @@ class FlowAdmin(ModelAdmin[Flow]):
             "original_url": change_url(self, flow) if flow else "",
             "media": self.media + form.media,
         }
+        request.current_app = self.admin_site.name  # what {% url %} reads
         return TemplateResponse(request, "admin/flowcontrol/form_page.html", context)
 
 
@@ -289,8 +369,4 @@ def _runs_link(flow: Flow, query: str, count: int) -> str:
     if not count:
         return "-"
     url = reverse("admin:flowcontrol_flowrun_changelist")
-    return format_html('<a href="{}?flow__id__exact={}&{}">{}</a>', url, flow.pk, query, count)
-
-
-def _differs(flow: Flow) -> bool:
-    return flow.published is None or documents.diff(flow.published.document, flow.draft) != []
+    return format_html('<a href="{}?{}">{}</a>', url, f"flow={flow.pk}&{query}", count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -12,7 +13,9 @@ from django.db.models import Model
 from django.utils.translation import gettext_lazy as _
 
 from .. import documents
-from ..exceptions import DocumentError
+from ..documents.exporter import draft_of
+from ..documents.normal_form import walk
+from ..exceptions import DocumentError, FlowcontrolError
 from ..models import Flow, Trigger
 from ..registry import triggers
 from .generic import ModelForm
@@ -53,7 +56,7 @@ class DraftForm(ModelForm[Flow]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.instance.pk:
-            self.initial["document"] = documents.to_yaml(self.instance.draft)
+            self.initial["document"] = documents.to_yaml(draft_of(self.instance))
             self.initial["revision"] = self.instance.draft_revision
 
     def clean_document(self) -> dict[str, Any]:
@@ -70,7 +73,8 @@ class DraftForm(ModelForm[Flow]):
                 self.instance = documents.save_draft(self.instance, cleaned["document"], cleaned["revision"])
             except DocumentError as error:
                 self.add_error("document", [str(problem) for problem in error.problems])
-            except documents.DraftConflict as error:
+            except FlowcontrolError as error:
+                # Saved by somebody else meanwhile, or deleted.
                 self.add_error(None, str(error))
         return cleaned
 
@@ -124,7 +128,10 @@ class StartForm(forms.Form):
             del self.fields["object_key"]
 
     def clean_object_key(self) -> Model:
-        model = apps.get_model(self.flow.object_model)
+        try:
+            model = apps.get_model(self.flow.object_model)
+        except LookupError as error:
+            raise ValidationError(_("The model %s is not installed.") % self.flow.object_model) from error
         key = self.cleaned_data["object_key"]
         try:
             found: Model | None = model._base_manager.filter(pk=key).first()
@@ -180,11 +187,10 @@ class TriggerForm(ModelForm[Trigger]):
                 % {"model": spec.model, "object": flow.object_model},
             )
         step = cleaned.get("step")
-        if flow and step and flow.published and step not in _step_ids(flow):
+        if flow and step and flow.published and step not in _step_ids(flow.published.document):
             self.add_error("step", _("The published version of the flow has no step “%s”.") % step)
         return cleaned
 
 
-def _step_ids(flow: Flow) -> set[str]:
-    assert flow.published is not None
-    return set(documents.compile_document(flow.published.document).by_id)
+def _step_ids(document: Mapping[str, Any]) -> set[str]:
+    return {step["id"] for step in walk(document["steps"])}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 from django import forms
 from django.apps import apps
@@ -19,20 +19,26 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, ngettext_lazy
 
 from .. import documents, engine
-from ..exceptions import FlowcontrolError
-from ..models import FlowRun, RunStatus
+from ..documents.program import Node
+from ..exceptions import DocumentError, FlowcontrolError
+from ..models import Flow, FlowRun, RunStatus, StepRecord
 from ..sentences import standing
 from .flows import STYLE
 from .generic import ModelAdmin
-from .views import admin_path, change_url, find, has_permission, require
+from .views import admin_path, as_json, change_url, find, has_permission, require
 
 __all__ = ["FlowRunAdmin"]
 
 #: Step records that one page shows; the newest ones.
 _SHOWN = 500
+#: Runs started by it that a record lists.
+_CHILDREN = 50
+
+#: What no list needs.
+_HEAVY = ("state_json", "cursor_json", "traceback")
 
 #: A sign beside the word, so that colour is never all that tells.
 _SIGNS = {
@@ -49,6 +55,19 @@ _SIGNS = {
 }
 
 
+class _Done(NamedTuple):
+    """What is said of runs that were operated: in the history of each, and to who did it."""
+
+    log: str
+    #: Lazy, with a number to fill in.
+    told: Any
+
+
+_CANCELLED = _Done("Cancelled.", ngettext_lazy("%d run was cancelled.", "%d runs were cancelled."))
+_PAUSED = _Done("Paused.", ngettext_lazy("%d run was paused.", "%d runs were paused."))
+_RESUMED = _Done("Resumed.", ngettext_lazy("%d run was resumed.", "%d runs were resumed."))
+
+
 class LiveFilter(admin.SimpleListFilter):
     title = _("live")
     parameter_name = "live"
@@ -62,16 +81,31 @@ class LiveFilter(admin.SimpleListFilter):
         return queryset
 
 
+class FlowFilter(admin.SimpleListFilter):
+    """By name. Django's own would read whole flows, drafts and all, to show their names."""
+
+    title = _("flow")
+    parameter_name = "flow"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, Any]]:
+        return [(str(pk), name or slug) for pk, name, slug in Flow.objects.values_list("pk", "name", "slug")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[FlowRun]) -> QuerySet[FlowRun]:
+        value = self.value()
+        if not value:
+            return queryset
+        return queryset.filter(flow=int(value)) if value.isdecimal() else queryset.none()
+
+
 class RestartForm(forms.Form):
     """Where a run is to begin again."""
 
     step = forms.ChoiceField(label=_("Restart"), required=False)
 
-    def __init__(self, run: FlowRun, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, run: FlowRun, nodes: Iterable[Node], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         step = self.fields["step"]
         assert isinstance(step, forms.ChoiceField)
-        nodes = documents.compile_document(run.version.document).nodes
         step.choices = [
             ("", _("from the start")),
             *(
@@ -87,8 +121,7 @@ class RestartForm(forms.Form):
 class FlowRunAdmin(ModelAdmin[FlowRun]):
     list_display = ["id", "pill", "flow", "about", "step", "created_at", "due_at", "ended_at"]
     list_display_links = ["id", "pill"]
-    list_filter = ["status", LiveFilter, ("flow", admin.RelatedOnlyFieldListFilter)]
-    list_select_related = ["flow"]
+    list_filter = ["status", LiveFilter, FlowFilter]
     search_fields = ["=id", "=object_id", "=key", "flow__slug"]
     search_help_text = _("Number or key of a run, key of its object, or slug of its flow.")
     show_full_result_count = False
@@ -100,7 +133,7 @@ class FlowRunAdmin(ModelAdmin[FlowRun]):
         return super().media + STYLE
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[FlowRun]:
-        return super().get_queryset(request).defer("state_json", "cursor_json", "traceback")
+        return super().get_queryset(request).select_related("flow").defer("flow__draft", *_HEAVY)
 
     @admin.display(description=_("status"), ordering="status")
     def pill(self, run: FlowRun) -> SafeString:
@@ -135,29 +168,34 @@ class FlowRunAdmin(ModelAdmin[FlowRun]):
 
     @admin.action(description=_("Cancel selected runs"), permissions=["operate"])
     def cancel_runs(self, request: HttpRequest, runs: QuerySet[FlowRun]) -> None:
-        self._tell(request, engine.cancel_runs(runs, _by(request)), _("cancelled"))
+        self._tell(request, engine.cancel_runs(runs, _by(request)), _CANCELLED)
 
     @admin.action(description=_("Pause selected runs"), permissions=["operate"])
     def pause_runs(self, request: HttpRequest, runs: QuerySet[FlowRun]) -> None:
-        self._tell(request, engine.pause_runs(runs), _("paused"))
+        self._tell(request, engine.pause_runs(runs), _PAUSED)
 
     @admin.action(description=_("Resume selected runs"), permissions=["operate"])
     def resume_runs(self, request: HttpRequest, runs: QuerySet[FlowRun]) -> None:
-        self._tell(request, engine.resume_runs(runs), _("resumed"))
+        self._tell(request, engine.resume_runs(runs), _RESUMED)
 
-    def _tell(self, request: HttpRequest, changed: engine.Changed, done: Any) -> None:
+    def _tell(self, request: HttpRequest, changed: engine.Changed, done: _Done) -> None:
         if changed.done:
             count = len(changed.done)
-            told = ngettext("%(count)d run was %(done)s.", "%(count)d runs were %(done)s.", count)
-            self.message_user(request, told % {"count": count, "done": done}, messages.SUCCESS)
+            self._log(request, changed.done, done.log)
+            self.message_user(request, done.told % count, messages.SUCCESS)
         if changed.refused:
             count = len(changed.refused)
             told = ngettext(
-                "%(count)d run was left as it is: its status does not allow it.",
-                "%(count)d runs were left as they are: their status does not allow it.",
+                "%d run was left as it is: its status does not allow it.",
+                "%d runs were left as they are: their status does not allow it.",
                 count,
             )
-            self.message_user(request, told % {"count": count}, messages.WARNING)
+            self.message_user(request, told % count, messages.WARNING)
+
+    def _log(self, request: HttpRequest, ids: Iterable[int], told: str) -> None:
+        """Into the history of each: who did it."""
+        for run in FlowRun.objects.filter(pk__in=ids).only("pk"):
+            self.log_change(request, run, told)
 
     # -- pages -----------------------------------------------------------------------------------------------
 
@@ -177,17 +215,17 @@ class FlowRunAdmin(ModelAdmin[FlowRun]):
         return self._operate(
             request,
             object_id,
-            lambda run: self._tell(request, engine.cancel_runs(run, _by(request)), _("cancelled")),
+            lambda run: self._tell(request, engine.cancel_runs(run, _by(request)), _CANCELLED),
         )
 
     def pause_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self._operate(
-            request, object_id, lambda run: self._tell(request, engine.pause_runs(run), _("paused"))
+            request, object_id, lambda run: self._tell(request, engine.pause_runs(run), _PAUSED)
         )
 
     def resume_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self._operate(
-            request, object_id, lambda run: self._tell(request, engine.resume_runs(run), _("resumed"))
+            request, object_id, lambda run: self._tell(request, engine.resume_runs(run), _RESUMED)
         )
 
     def restart_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -198,6 +236,7 @@ class FlowRunAdmin(ModelAdmin[FlowRun]):
             except FlowcontrolError as error:
                 self.message_user(request, str(error), messages.ERROR)
             else:
+                self.log_change(request, run, f"Restarted at step “{step}”." if step else "Restarted.")
                 self.message_user(request, _("The run begins again; a worker executes it."), messages.SUCCESS)
 
         return self._operate(request, object_id, restart)
@@ -218,38 +257,52 @@ class FlowRunAdmin(ModelAdmin[FlowRun]):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """The record of a run. There is no form: what can be done has buttons of its own."""
-        # Everything that the page tells of it, in one query.
-        runs = FlowRun.objects.select_related("flow", "version", "parent", "trigger")
-        run = runs.filter(pk=find(self, request, object_id).pk).get()
+        run = self._in_full(find(self, request, object_id))
         may_operate = self.has_operate_permission(request)
         may_see_data = has_permission(request, FlowRun, "view_flowrun_data")
-        names = {node.id: node.name for node in documents.compile_document(run.version.document).nodes}
-        records = run.history()
+        nodes = _nodes(run)
+        names = {node.id: node.name for node in nodes}
+        records, is_cut = _newest_records(run)
         context = {
             **self.admin_site.each_context(request),
-            "title": f"{self.opts.verbose_name} {run.pk}",
+            "title": f"{str(self.opts.verbose_name).capitalize()} {run.pk}",
             "opts": self.opts,
             "original": run,
             "run": run,
             "pill": pill(run),
             "sentence": standing(run, timezone.now(), names.get(run.step, "")),
             "object": _object(self, run),
-            "children": run.children.select_related("flow").order_by("id")[:50],
-            "records": [
-                (names.get(record.step, ""), record, _changes(record)) for record in records[-_SHOWN:]
-            ],
-            "records_left_out": max(0, len(records) - _SHOWN),
+            "children": run.children.defer(*_HEAVY).select_related("flow").order_by("id")[:_CHILDREN],
+            "children_left_out": max(0, run.child_count - _CHILDREN),
+            "records": [(names.get(record.step, ""), record, _changes(record)) for record in records],
+            "is_cut": is_cut,
             "may_see_data": may_see_data,
+            "may_see_flow": request.user.has_perm("flowcontrol.view_flow"),
             "state": _state(run) if may_see_data else [],
             "may_cancel": may_operate and not run.is_ended,
-            "may_pause": may_operate and not run.is_ended and run.status != RunStatus.PAUSED,
+            "may_pause": may_operate
+            and not run.is_ended
+            and run.status != RunStatus.PAUSED
+            and not run.is_pause_requested,
             "may_resume": may_operate and (run.status == RunStatus.PAUSED or run.is_pause_requested),
-            "restart": RestartForm(run) if may_operate else None,
+            "restart": RestartForm(run, nodes) if may_operate else None,
             "has_delete_permission": self.has_delete_permission(request, run),
             "media": self.media,
             **(extra_context or {}),
         }
+        request.current_app = self.admin_site.name  # what {% url %} reads
         return TemplateResponse(request, "admin/flowcontrol/flowrun/record.html", context)
+
+    def _in_full(self, run: FlowRun) -> FlowRun:
+        """With everything that the record tells of it, in one query."""
+        related = FlowRun.objects.select_related("flow", "version", "parent", "trigger")
+        return related.defer("flow__draft", *(f"parent__{name}" for name in _HEAVY)).get(pk=run.pk)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """The runs, without a line for each stretch of their history."""
+        runs = list(objs)
+        lacking = set() if self.has_delete_permission(request) else {str(self.opts.verbose_name)}
+        return list(map(str, runs)), {str(self.opts.verbose_name_plural): len(runs)}, lacking, []
 
 
 def pill(run: FlowRun) -> SafeString:
@@ -286,11 +339,28 @@ def _object(model_admin: ModelAdmin[Any], run: FlowRun) -> dict[str, str] | None
     return {"told": told, "url": url}
 
 
+def _nodes(run: FlowRun) -> Sequence[Node]:
+    """The steps of its version; none when that cannot be read any more."""
+    try:
+        return documents.compile_document(run.version.document).nodes
+    except DocumentError:
+        return ()
+
+
+def _newest_records(run: FlowRun) -> tuple[list[StepRecord], bool]:
+    """The newest step records in order, and whether there are earlier ones. Reads no more than it shows."""
+    records: list[StepRecord] = []
+    for chunk in run.chunks.order_by("-id").iterator(chunk_size=50):
+        records[:0] = chunk.records()
+        if len(records) > _SHOWN:
+            return records[-_SHOWN:], True
+    return records, False
+
+
 def _state(run: FlowRun) -> list[tuple[str, str]]:
     """Keys and values as they are stored; nothing that they refer to is read."""
-    plain = json.loads(run.state_json)
-    return [(key, json.dumps(value, indent=2, ensure_ascii=False)) for key, value in plain.items()]
+    return [(key, as_json(value, indent=2)) for key, value in json.loads(run.state_json).items()]
 
 
-def _changes(record: Any) -> list[tuple[str, str]]:
-    return [(key, json.dumps(value, ensure_ascii=False)) for key, value in (record.changes or {}).items()]
+def _changes(record: StepRecord) -> list[tuple[str, str]]:
+    return [(key, as_json(value)) for key, value in (record.changes or {}).items()]

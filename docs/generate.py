@@ -88,16 +88,16 @@ NOTES: dict[str, tuple[str, str]] = {
     ),
     "builtin.return": (
         (
-            "The parent action is asked again: a loop goes on with its next round, an If with the step after it. With a "
-            "condition that is not true, the next step follows."
+            "The parent action is asked again: a loop goes on with its next round, an If with the step after it. With "
+            "a condition that is not true, the next step follows."
         ),
         "- {id: skip_the_rest, action: builtin.return, config: {condition: object.is_paid}}",
     ),
     "builtin.leave_branch": (
         (
-            "The parent action is not asked again: its next sibling follows. So directly inside a loop it ends the loop; "
-            "inside an If that stands in a loop it leaves only the If. With a condition that is not true, the next step "
-            "follows."
+            "The parent action is not asked again: its next sibling follows. So directly inside a loop it ends the "
+            "loop; inside an If that stands in a loop it leaves only the If. With a condition that is not true, the "
+            "next step follows."
         ),
         "- {id: enough, action: builtin.leave_branch, config: {condition: reminders >= 2}}",
     ),
@@ -137,8 +137,8 @@ NOTES: dict[str, tuple[str, str]] = {
     ),
     "builtin.delay": (
         (
-            "Counted from the base date, in this order: months on the calendar, seconds as elapsed time, then on to the "
-            "next weekday and time of day. Without a base date it counts from now, and a weekday whose time is past "
+            "Counted from the base date, in this order: months on the calendar, seconds as elapsed time, then on to "
+            "the next weekday and time of day. Without a base date it counts from now, and a weekday whose time is past "
             "means next week. At least one of base date, months, seconds, weekday and time has to be given. Shorter "
             'waits than `FLOWCONTROL["MIN_WAIT_SECONDS"]` are made that long. The wait is kept in the database: no '
             "worker is held up, and it may last for months."
@@ -193,7 +193,7 @@ def _settings() -> Iterator[str]:
     yield "```"
     yield ""
     yield "A key that does not exist is reported by the check [`flowcontrol.W001`](plugins.md#flowcontrolw001), a value"
-    yield "that cannot be used by [`flowcontrol.E008`](plugins.md#flowcontrole008). Both say what is wrong and the way out."
+    yield "that cannot be used by [`flowcontrol.E008`](plugins.md#flowcontrole008). Both say the way out."
     yield ""
     yield from _table(
         ["key", "default", "unit"],
@@ -226,11 +226,10 @@ def _commands() -> Iterator[str]:
     yield MADE
     yield ""
     yield "`manage.py flowcontrol COMMAND`. Every listing takes `--json`; the keys of the JSON stay as they are in"
-    yield "later versions, and new ones may come. What a person may want to know beside the answer goes to standard error."
+    yield "later versions, and new ones may come. What a person may want to know beside it goes to standard error."
     yield ""
     yield "Exit codes: 0 done; 1 a negative answer (refused, not found, problems or differences found); 2 wrong usage,"
-    yield "or a file that cannot be read. Django's own options (`--settings`, `--verbosity` …) work before and behind the"
-    yield "command."
+    yield "or a file that cannot be read. Django's own options (`--settings`, `--verbosity` …) work behind the command, too."
     yield ""
     yield from _table(
         ["command", "does"],

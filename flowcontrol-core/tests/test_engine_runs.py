@@ -34,6 +34,7 @@ from flowcontrol.engine import (
 )
 from flowcontrol.exceptions import FlowNotFound, FlowNotStartable, StateError
 from flowcontrol.models import Event, Flow, FlowRun
+from testapp.models import Customer, SlugThing, UuidThing
 
 pytestmark = pytest.mark.django_db
 
@@ -280,6 +281,34 @@ def test_a_run_whose_object_is_deleted_is_discarded_with_the_reason_and_keeps_it
     gone = FlowRun.objects.get(pk=waiting.pk)
     assert (gone.status, gone.step, dict(gone.state)) == ("discarded", "look", {"a": 1})
     assert gone.reason == f"The auth.user {key} that run {gone.pk} is about no longer exists."
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Customer.objects.create(name="ann"),
+        lambda: UuidThing.objects.create(name="thing"),
+        lambda: SlugThing.objects.create(code="A/b c_ü"),
+    ],
+    ids=["int", "UUID", "str"],
+)
+def test_objects_have_keys_of_any_type(make: Callable[[], Any]) -> None:
+    thing = make()
+    Decide.answer["look"] = lambda context: context.state.update(seen=context.object) or Next()
+    flow(
+        step("decide", "look"),
+        limits={"concurrent_per_object": 1, "per_object": 2},
+        triggers=[{"on": "test.ping"}],
+    )
+
+    fire_trigger("test.ping", thing)
+    continue_flowruns()
+
+    done = FlowRun.objects.about(thing).get()
+    assert (done.status, done.object_id) == ("completed", str(thing.pk))
+    assert done.state["seen"] == thing
+    assert isinstance(start_flow("flow", thing), Started)
+    assert isinstance(start_flow("flow", thing), Refused)
 
 
 def test_a_run_whose_state_refers_to_a_deleted_object_fails_naming_the_key(user: User) -> None:

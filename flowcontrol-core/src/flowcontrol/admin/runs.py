@@ -12,7 +12,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.utils import quote
 from django.db.models import Model, QuerySet
 from django.forms import Media
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, reverse
 from django.utils import timezone
@@ -257,6 +257,8 @@ class FlowRunAdmin(ModelAdmin[FlowRun]):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """The record of a run. There is no form: what can be done has buttons of its own."""
+        if request.method not in {"GET", "HEAD"}:
+            return HttpResponseNotAllowed(["GET", "HEAD"])
         run = self._in_full(find(self, request, object_id))
         may_operate = self.has_operate_permission(request)
         may_see_data = has_permission(request, FlowRun, "view_flowrun_data")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import flowcontrol
 import pytest
 from admin_world import XSS, flow, registered, rows_of_everything, run_with, world
 from django.contrib.auth.models import User
@@ -700,3 +702,13 @@ def test_a_run_that_failed_is_linked_from_the_list_of_flows(staff: Client) -> No
 
     assert link in text(staff.get(f"{ADMIN}flow/"))
     assert f"{ADMIN}flowrun/{run.pk}/change/" in text(staff.get(link.replace("&amp;", "&")))
+
+
+def test_pages_have_no_scripts_and_styles_of_their_own_that_a_content_policy_would_forbid() -> None:
+    folder = Path(flowcontrol.__file__).parent / "templates"
+    templates = list(folder.rglob("*.html"))
+    assert templates
+    for template in templates:
+        assert not re.search(r"<script|<style|\son\w+=|\sstyle=|\|safe\b|autoescape", template.read_text()), (
+            template
+        )

@@ -35,10 +35,7 @@ class EventAdmin(ModelAdmin[Event]):
 
     @admin.display(description=_("what came of it"))
     def results(self, event: Event) -> str:
-        told = [
-            " ".join(str(each[key]) for key in ("flow", "result", "reason") if each.get(key))
-            for each in event.outcome
-        ]
+        told = [_told(each) for each in event.outcome]
         return "; ".join(told) or "-"
 
     @admin.display(description=_("details"))
@@ -64,3 +61,10 @@ class EventAdmin(ModelAdmin[Event]):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+
+def _told(outcome: dict[str, Any]) -> str:
+    """``welcome: started``, ``welcome: refused (limit)``."""
+    reason = f" ({outcome['reason']})" if outcome.get("reason") else ""
+    flow = f"{outcome['flow']}: " if outcome.get("flow") else ""
+    return f"{flow}{outcome.get('result', '')}{reason}"

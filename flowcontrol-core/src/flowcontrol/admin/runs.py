@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from django import forms
@@ -25,7 +27,7 @@ from .. import documents, engine
 from ..documents.program import Node
 from ..exceptions import DocumentError, FlowcontrolError
 from ..models import Flow, FlowRun, RunStatus, StepRecord
-from ..sentences import standing
+from ..sentences import duration, standing, when
 from .flows import STYLE
 from .generic import ModelAdmin
 from .views import admin_path, as_json, change_url, find, has_permission, require
@@ -37,16 +39,18 @@ _SHOWN = 500
 #: Runs started by it that a record lists.
 _CHILDREN = 50
 
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00")
+
 #: What no list needs.
 _HEAVY = ("state_json", "cursor_json", "traceback")
 
 #: A sign beside the word, so that colour is never all that tells.
 _SIGNS = {
-    RunStatus.PENDING: "◌",
+    RunStatus.PENDING: "○",
     RunStatus.RUNNING: "▶",
-    RunStatus.WAITING: "⏲",
-    RunStatus.PAUSED: "⏸",
-    RunStatus.BLOCKED: "⛔",
+    RunStatus.WAITING: "◔",
+    RunStatus.PAUSED: "‖",
+    RunStatus.BLOCKED: "⊗",
     RunStatus.COMPLETED: "✔",
     RunStatus.STOPPED: "■",
     RunStatus.FAILED: "✘",
@@ -119,7 +123,7 @@ class RestartForm(forms.Form):
 
 @admin.register(FlowRun)
 class FlowRunAdmin(ModelAdmin[FlowRun]):
-    list_display = ["id", "pill", "flow", "about", "step", "created_at", "due_at", "ended_at"]
+    list_display = ["id", "pill", "flow", "about", "step", "created", "next"]
     list_display_links = ["id", "pill"]
     list_filter = ["status", LiveFilter, FlowFilter]
     search_fields = ["=id", "=object_id", "=key", "flow__slug"]
@@ -142,6 +146,14 @@ class FlowRunAdmin(ModelAdmin[FlowRun]):
     @admin.display(description=_("object"))
     def about(self, run: FlowRun) -> str:
         return f"{run.object_model} {run.object_id}" if run.object_model else "-"
+
+    @admin.display(description=_("created"), ordering="id")
+    def created(self, run: FlowRun) -> str:
+        return when(run.created_at)
+
+    @admin.display(description=_("ended or due"))
+    def next(self, run: FlowRun) -> str:
+        return when(run.ended_at or run.due_at) or "-"
 
     # -- permissions -----------------------------------------------------------------------------------------
 
@@ -276,7 +288,16 @@ class FlowRunAdmin(ModelAdmin[FlowRun]):
             "object": _object(self, run),
             "children": run.children.defer(*_HEAVY).select_related("flow").order_by("id")[:_CHILDREN],
             "children_left_out": max(0, run.child_count - _CHILDREN),
-            "records": [(names.get(record.step, ""), record, _changes(record)) for record in records],
+            "records": [
+                (
+                    names.get(record.step, ""),
+                    record,
+                    _decision(record),
+                    duration(record.duration),
+                    _changes(record),
+                )
+                for record in records
+            ],
             "is_cut": is_cut,
             "may_see_data": may_see_data,
             "may_see_flow": request.user.has_perm("flowcontrol.view_flow"),
@@ -362,6 +383,11 @@ def _newest_records(run: FlowRun) -> tuple[list[StepRecord], bool]:
 def _state(run: FlowRun) -> list[tuple[str, str]]:
     """Keys and values as they are stored; nothing that they refer to is read."""
     return [(key, as_json(value, indent=2)) for key, value in json.loads(run.state_json).items()]
+
+
+def _decision(record: StepRecord) -> str:
+    """As it is recorded, with its times as people here tell them."""
+    return _TIME.sub(lambda found: when(datetime.fromisoformat(found[0])), record.decision)
 
 
 def _changes(record: StepRecord) -> list[tuple[str, str]]:

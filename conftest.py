@@ -6,7 +6,7 @@ import os
 
 import django
 import pytest
-from flowcontrol_tests import databases
+from flowcontrol_tests import browser, databases
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -35,6 +35,11 @@ def pytest_configure(config: pytest.Config) -> None:
                 f"{server.name} does not answer ({reason}). Start it, set {server.variable} to where it is, or run "
                 "the tests without it (FLOWCONTROL_REQUIRE_SERVICES=0, --database sqlite)."
             )
+    if required and not browser.chromium():
+        raise pytest.UsageError(
+            f"There is no Chromium. Install it (apt-get install chromium), set {browser.VARIABLE} to its path, or run "
+            "the tests without it (FLOWCONTROL_REQUIRE_SERVICES=0)."
+        )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,6 +48,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         wanted = [marker for marker in _SERVERS if item.get_closest_marker(marker)]
         if wanted and name not in wanted:
             item.add_marker(pytest.mark.skip(reason=f"needs --database {' or '.join(wanted)}"))
+        if item.get_closest_marker("browser") and not browser.chromium():
+            item.add_marker(pytest.mark.skip(reason="needs a Chromium"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -57,8 +64,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def _services() -> list[str]:
     return [
-        f"{server.name}: not found, its tests are left out ({reason})"
-        if (reason := databases.unreachable(server))
-        else f"{server.name}: found"
-        for server in databases.SERVERS
+        *(
+            f"{server.name}: not found, its tests are left out ({reason})"
+            if (reason := databases.unreachable(server))
+            else f"{server.name}: found"
+            for server in databases.SERVERS
+        ),
+        "chromium: found" if browser.chromium() else "chromium: not found, its tests are left out",
     ]

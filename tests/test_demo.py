@@ -129,6 +129,8 @@ def test_it_stays_until_ctrl_c_and_stops_web_server_and_worker_then(
         rest, _ = process.communicate(timeout=30)
 
     assert was_up
+    for page in ("flow", "flowrun"):
+        assert f"/admin/flowcontrol/{page}/\n" in out
     assert process.returncode == 0
     assert rest == "\nStopped; nothing is left running.\n"
     assert not page_answers(address(out))

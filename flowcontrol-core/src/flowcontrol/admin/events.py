@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Model
+from django.forms import Media
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -14,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ..models import Event
 from .generic import ModelAdmin
-from .views import as_json, has_permission
+from .views import STYLE, as_json, has_permission
 
 __all__ = ["EventAdmin"]
 
@@ -28,6 +29,10 @@ class EventAdmin(ModelAdmin[Event]):
     list_filter = ["name", "created_at"]
     search_fields = ["name", "object_id"]
     show_full_result_count = False
+
+    @property
+    def media(self) -> Media:
+        return super().media + STYLE
 
     @admin.display(description=_("object"))
     def about(self, event: Event) -> str:

@@ -22,14 +22,12 @@ from ..models import Flow, FlowRun, FlowVersion, Trigger
 from .forms import DraftForm, ImportForm, StartForm
 from .generic import ModelAdmin
 from .trees import rows_of
-from .views import View, admin_path, change_url, find, has_permission, require
+from .views import STYLE, View, admin_path, change_url, find, has_permission, require
 
 __all__ = ["FlowAdmin"]
 
 #: Runs that stand in the way of a deletion: so many are listed.
 _SHOWN = 20
-
-STYLE = Media(css={"all": ["flowcontrol/admin.css"]})
 
 
 @admin.register(Flow)

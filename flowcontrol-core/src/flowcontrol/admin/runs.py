@@ -24,13 +24,13 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext, ngettext_lazy
 
 from .. import documents, engine
+from ..documents.paths import shorten
 from ..documents.program import Node
 from ..exceptions import DocumentError, FlowcontrolError
 from ..models import Flow, FlowRun, RunStatus, StepRecord
 from ..sentences import duration, standing, when
-from .flows import STYLE
 from .generic import ModelAdmin
-from .views import admin_path, as_json, change_url, find, has_permission, require
+from .views import STYLE, admin_path, as_json, change_url, find, has_permission, require
 
 __all__ = ["FlowRunAdmin"]
 
@@ -38,6 +38,9 @@ __all__ = ["FlowRunAdmin"]
 _SHOWN = 500
 #: Runs started by it that a record lists.
 _CHILDREN = 50
+
+#: Characters of a changed value that a line shows of it.
+_CHANGE_LENGTH = 200
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00")
 
@@ -391,4 +394,5 @@ def _decision(record: StepRecord) -> str:
 
 
 def _changes(record: StepRecord) -> list[tuple[str, str]]:
-    return [(key, as_json(value)) for key, value in (record.changes or {}).items()]
+    changes = record.changes or {}
+    return [(key, shorten(as_json(value), _CHANGE_LENGTH)) for key, value in changes.items()]

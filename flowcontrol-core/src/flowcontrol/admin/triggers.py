@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.forms import Media
 
 from ..models import Trigger
 from .forms import TriggerForm
 from .generic import ModelAdmin
+from .views import STYLE
 
 __all__ = ["TriggerAdmin"]
 
@@ -19,3 +21,7 @@ class TriggerAdmin(ModelAdmin[Trigger]):
     list_select_related = ["flow"]
     search_fields = ["on", "flow__name", "flow__slug", "condition"]
     autocomplete_fields = ["flow"]
+
+    @property
+    def media(self) -> Media:
+        return super().media + STYLE

@@ -10,15 +10,18 @@ from typing import Any, TypeVar
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
+from django.forms import Media
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_http_methods
 
 from .generic import ModelAdmin
 
-__all__ = ["View", "admin_path", "as_json", "change_url", "find", "has_permission", "require"]
+__all__ = ["STYLE", "View", "admin_path", "as_json", "change_url", "find", "has_permission", "require"]
 
 View = Callable[..., HttpResponse]
+STYLE = Media(css={"all": ["flowcontrol/admin.css"]})
+
 M = TypeVar("M", bound=Model)
 
 

@@ -67,7 +67,8 @@ scalars = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),
     texts,
     st.dates(),
-    st.times(timezones=st.none() | offsets),
+    # A time without a date has no night in which it comes twice.
+    st.times(timezones=st.none() | offsets).map(lambda time: time.replace(fold=0)),
     st.datetimes(timezones=offsets | st.just(UTC)),
     st.timedeltas(),
     st.decimals(allow_nan=False, allow_infinity=False),
@@ -141,7 +142,7 @@ def test_each_type_has_one_spelling(mapping: dict[str, Any], text: str) -> None:
         (math.inf, r"orders\[3\]\.when: inf is no number"),
         (Decimal("NaN"), r"orders\[3\]\.when: NaN is no number"),
         (Decimal("-Infinity"), r"orders\[3\]\.when: -Infinity is no number"),
-        (10**5000, r"orders\[3\]\.when: the number has more than 4096 bits"),
+        pytest.param(10**5000, r"orders\[3\]\.when: the number has more than 4096 bits", id="huge"),
         ({1: 2}, r"orders\[3\]\.when: the key 1 is no text; use '1'"),
         ({"a": {None: 2}}, r"orders\[3\]\.when\.a: the key None is no text"),
         ("\ud83d\ude00", r"orders\[3\]\.when: the text has two halves"),
@@ -402,11 +403,11 @@ def test_a_large_state_is_warned_of_once_and_a_larger_one_refused(caplog: pytest
         state.changes()
         state.commit()
     assert [record.getMessage() for record in caplog.records] == [
-        "large state bytes=65 limit=100 largest=large"
+        "large state bytes=62 limit=100 largest=large"
     ]
     state["other"] = "é" * 20
     with pytest.raises(
-        StateError, match=r'would take 197 bytes, and may take 100 .*STATE_MAX_BYTES.* "other"'
+        StateError, match=r'would take 196 bytes, and may take 100 .*STATE_MAX_BYTES.* "other"'
     ):
         state.changes()
     state.rollback()
@@ -420,8 +421,8 @@ def test_the_size_that_is_checked_is_the_size_that_is_written(mapping: dict[str,
     state.changes()
     state.commit()
     wrapped = len('{"$dict":}') if any(key.startswith("$") for key in mapping) else 0
-    # One comma too many is counted.
-    assert 0 <= state._size + wrapped - len(state.text()) <= 1
+    # An empty state is told a byte short: it has no entry whose comma is missing.
+    assert len(state.text()) - state._size - wrapped == (not mapping)
 
 
 def test_only_touched_keys_are_encoded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -17,7 +18,9 @@ from typing import Any
 from uuid import UUID
 
 from django.apps import apps
+from django.core.exceptions import ValidationError
 from django.db.models import Model
+from django.utils.functional import Promise
 
 from . import conf
 from .exceptions import ObjectGone, StateError
@@ -44,11 +47,14 @@ class ModelReference:
     def load(self, key: str) -> Model:
         """The object; one query. Raises ``ObjectGone`` naming the state's key."""
         try:
-            found = apps.get_model(self.model)._base_manager.filter(pk=self.pk).first()
+            model = apps.get_model(self.model)
+            found: Model | None = model._base_manager.filter(pk=self.pk).first()
         except LookupError as error:
             raise ObjectGone(
                 f'The state\'s "{key}" refers to the model {self.model}, which is not installed.'
             ) from error
+        except (ValidationError, ValueError, TypeError) as error:
+            raise StateError(f"{key}: {self.pk!r} is no key of the model {self.model}.") from error
         if found is None:
             raise ObjectGone(
                 f'The {self.model} {self.pk} that the state\'s "{key}" refers to no longer exists.'
@@ -58,36 +64,70 @@ class ModelReference:
 
 def encode(values: Mapping[str, Any]) -> str:
     """The text of a mapping. Raises ``StateError`` naming the key of a value that cannot be kept."""
-    return _dump(_mapping(values, "", 0))
+    plain = _mapping(values, "", 0)
+    text = _dump(plain)
+    limit = conf.get("STATE_MAX_BYTES")
+    if len(text) > limit:
+        inside = plain.get("$dict", plain) if len(plain) == 1 else plain
+        raise _too_large(len(text), limit, max(inside, key=lambda key: len(_dump(inside[key]))))
+    return text
 
 
 def decode(text: str) -> dict[str, Any]:
-    """The mapping that ``encode`` was given; model objects come as ``ModelReference``."""
-    values = _decoded(json.loads(text))
-    assert isinstance(values, dict)
-    return values
+    """The mapping that ``encode`` was given; model objects come as ``ModelReference``.
+
+    Raises ``StateError`` for text that ``encode`` cannot have written, naming the key.
+    """
+    return {key: _decoded(item, key) for key, item in _parsed(text).items()}
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """The outermost mapping of a stored text, its values as JSON."""
+    try:
+        plain = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise StateError(f"The stored text cannot be read: {error}") from error
+    if isinstance(plain, dict) and plain.keys() == {"$dict"}:
+        plain = plain["$dict"]
+    if not isinstance(plain, dict):
+        raise StateError(f"The stored text is a {type(plain).__name__}, and has to be a mapping.")
+    return plain
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number that JSON has")
 
 
 def _dump(plain: Any) -> str:
     return json.dumps(plain, separators=(",", ":"), allow_nan=False)
 
 
+def _too_large(size: int, limit: int, largest: str) -> StateError:
+    return StateError(
+        f"The state would take {size:,} bytes, and may take {limit:,} (the setting STATE_MAX_BYTES); the largest "
+        f'part is "{largest}". Keep large data in a model of your own, and a reference to it in the state.'
+    )
+
+
 def _plain(value: Any, path: str, depth: int) -> Any:
     """Only what JSON has, tags included."""
     kind = type(value)
-    if value is None or kind is bool or kind is str:
+    if value is None or kind is bool:
         return value
-    if kind is int:
+    # Subclasses too: lazy texts, enumerations, numpy's floats.
+    if isinstance(value, str):
+        return _text(value, path)
+    if isinstance(value, int):
         if value.bit_length() > _MAX_BITS:
             raise StateError(f"{path}: the number has more than {_MAX_BITS} bits; store it as text.")
-        return value
-    if kind is float:
+        return int(value)
+    if isinstance(value, float):
         if not math.isfinite(value):
             raise StateError(f"{path}: {value} is no number that JSON has; store None or text instead.")
-        return value
+        return float(value)
     if depth > MAX_DEPTH:
         raise StateError(
-            f"{path}: lists and mappings are nested more than {MAX_DEPTH} deep, or contain themselves."
+            f"{path[:200]}: lists and mappings are nested more than {MAX_DEPTH} deep, or contain themselves."
         )
     if isinstance(value, Mapping):
         return _mapping(value, path, depth)
@@ -96,20 +136,34 @@ def _plain(value: Any, path: str, depth: int) -> Any:
     return _tagged(value, path)
 
 
+def _text(value: str, path: str) -> str:
+    if not value.isascii() and _HALVES.search(value):
+        # As JSON they are one character, and would come back as one.
+        raise StateError(
+            f"{path}: the text has two halves of one character side by side; join or remove them."
+        )
+    return str.__str__(value)
+
+
+#: A character outside the basic plane in its UTF-16 form, which no decoder of real text makes.
+_HALVES = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+
+
 def _mapping(values: Mapping[Any, Any], path: str, depth: int) -> dict[str, Any]:
     plain: dict[str, Any] = {}
     has_tag = False
     for key, item in values.items():
         if not isinstance(key, str):
             raise StateError(f"{path or 'The state'}: the key {key!r} is no text; use {str(key)!r}.")
-        has_tag = has_tag or key.startswith("$")
-        plain[str(key)] = _plain(item, f"{path}.{key}" if path else key, depth + 1)
+        name = _text(key, f"{path}: the key {key!a}")
+        has_tag = has_tag or name.startswith("$")
+        plain[name] = _plain(item, f"{path}.{name}" if path else name, depth + 1)
     # A mapping of the user's own whose keys look like tags is wrapped, so that it comes back as it was.
     return {"$dict": plain} if has_tag else plain
 
 
 def _tagged(value: Any, path: str) -> Any:
-    # datetime before date, whose subclass it is; str and int for lazy texts and enumerations.
+    # datetime before date, whose subclass it is.
     if isinstance(value, datetime):
         if value.utcoffset() is None:
             raise StateError(
@@ -119,22 +173,24 @@ def _tagged(value: Any, path: str) -> Any:
     if isinstance(value, ModelReference):
         return {"$object": [value.model, _plain(value.pk, path, 0)]}
     if isinstance(value, Model):
-        if value.pk is None:
+        if value.pk is None or value._state.adding:
             raise StateError(f"{path}: the {value._meta.label} was never saved; save it first.")
         concrete = value._meta.concrete_model
         assert concrete is not None
         return {"$object": [concrete._meta.label_lower, _plain(value.pk, path, 0)]}
+    if isinstance(value, time) and value.tzinfo is not None and value.utcoffset() is None:
+        raise StateError(f"{path}: what {value} is in its time zone depends on the day; store a datetime.")
+    if isinstance(value, Decimal) and not value.is_finite():
+        raise StateError(f"{path}: {value} is no number; store None or text instead.")
     for kind, tag, write in _WRITERS:
         if isinstance(value, kind):
             return {tag: write(value)}
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, int):
-        return int(value)
+    if isinstance(value, Promise):
+        return _plain(str(value), path, MAX_DEPTH)
     hint = "use a list" if isinstance(value, (tuple, set, frozenset)) else "store its parts, or its text"
     raise StateError(
-        f"{path}: a {type(value).__name__} cannot be kept in a run's state; {hint}. A state holds what JSON has, dates, "
-        "aware datetimes, times, timedeltas, Decimals, UUIDs and saved model objects."
+        f"{path}: a {type(value).__name__} cannot be kept in a run's state; {hint}. A state holds what JSON has, "
+        "dates, aware datetimes, times, timedeltas, Decimals, UUIDs and saved model objects."
     )
 
 
@@ -146,29 +202,63 @@ _WRITERS: tuple[tuple[type, str, Callable[[Any], Any]], ...] = (
     (UUID, "$uuid", str),
 )
 
+
+def _read_datetime(value: str) -> datetime:
+    read = datetime.fromisoformat(value)
+    if read.tzinfo is None:
+        raise ValueError("it has no time zone")
+    return read
+
+
+def _read_decimal(value: str) -> Decimal:
+    read = Decimal(value)
+    if not read.is_finite():
+        raise ValueError("it is no number")
+    return read
+
+
+def _read_reference(value: Any) -> ModelReference:
+    model, pk = value
+    if not isinstance(model, str) or isinstance(pk, (list, bool)) or pk is None:
+        raise ValueError("it is no model and key")
+    return ModelReference(model, _decoded(pk, model))
+
+
 _READERS: dict[str, Callable[[Any], Any]] = {
-    "$datetime": datetime.fromisoformat,
+    "$datetime": _read_datetime,
     "$date": date.fromisoformat,
     "$time": time.fromisoformat,
     "$timedelta": lambda value: timedelta(microseconds=value),
-    "$decimal": Decimal,
+    "$decimal": _read_decimal,
     "$uuid": UUID,
-    "$object": lambda value: ModelReference(value[0], _decoded(value[1])),
-    "$dict": lambda value: {key: _decoded(item) for key, item in value.items()},
+    "$object": _read_reference,
 }
 
 
-def _decoded(plain: Any) -> Any:
+def _decoded(plain: Any, path: str) -> Any:
     if isinstance(plain, dict):
         if len(plain) == 1:
             (tag,) = plain
-            reader = _READERS.get(tag)
-            if reader is not None:
-                return reader(plain[tag])
-        return {key: _decoded(item) for key, item in plain.items()}
+            if tag.startswith("$"):
+                return _read_tag(tag, plain[tag], path)
+        return {key: _decoded(item, f"{path}.{key}") for key, item in plain.items()}
     if isinstance(plain, list):
-        return [_decoded(item) for item in plain]
+        return [_decoded(item, f"{path}[{index}]") for index, item in enumerate(plain)]
     return plain
+
+
+def _read_tag(tag: str, stored: Any, path: str) -> Any:
+    if tag == "$dict" and isinstance(stored, dict):
+        return {key: _decoded(item, f"{path}.{key}") for key, item in stored.items()}
+    reader = _READERS.get(tag)
+    try:
+        if reader is None:
+            raise ValueError(f"the tags are {', '.join(_READERS)} and $dict, for a mapping with such keys")
+        return reader(stored)
+    except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
+        raise StateError(
+            f"{path}: {json.dumps({tag: stored})[:80]} stands for no value ({type(error).__name__}: {error})."
+        ) from error
 
 
 def _resolved(value: Any, key: str) -> Any:
@@ -189,15 +279,19 @@ def _resolved(value: Any, key: str) -> Any:
 class State(MutableMapping[str, Any]):
     """A run's data, which knows what changed: only keys that were touched are ever encoded again.
 
-    A value is copied when it is put in; lists and mappings that are handed out may be changed in place. Model
-    objects are read from the database when their key is first asked for.
+    A value is copied when it is put in; lists and mappings that are handed out may be changed in place until the
+    next ``commit`` or ``rollback``. Model objects are read from the database when their key is first asked for.
     """
 
     def __init__(self, values: Mapping[str, Any] | None = None) -> None:
         self._values: dict[str, Any] = {}
-        self._texts: dict[str, str] = {}
-        self._size = 2
+        #: Each key as of the last ``commit``, in their order then: `"key":value` as JSON.
+        self._entries: dict[str, str] = {}
+        # An entry counts with the comma before it, which the first one has not.
+        self._size = 1
         self._touched: dict[str, None] = {}
+        #: Whether a key was removed since, so that one that came back may stand elsewhere.
+        self._moved = False
         self._pending: dict[str, str | None] = {}
         #: Keys in whose values there are references that nobody asked for yet.
         self._unread: set[str] = set()
@@ -207,14 +301,14 @@ class State(MutableMapping[str, Any]):
 
     @classmethod
     def from_text(cls, text: str) -> State:
-        """A state as it was stored, with no changes."""
+        """A state as it was stored, with no changes. Raises ``StateError`` for text that is none."""
         state = cls()
-        state._values = decode(text)
-        plain = json.loads(text)
-        plain = plain.get("$dict", plain) if len(plain) == 1 else plain
-        state._texts = {key: _dump(item) for key, item in plain.items()}
-        state._unread = {key for key, item in state._texts.items() if _REFERENCE in item}
-        state._size = len(text)
+        for key, plain in _parsed(text).items():
+            state._values[key] = _decoded(plain, key)
+            state._entries[key] = entry = _entry(key, plain)
+            state._size += len(entry) + 1
+            if _REFERENCE in entry:
+                state._unread.add(key)
         return state
 
     def __getitem__(self, key: str) -> Any:
@@ -225,20 +319,24 @@ class State(MutableMapping[str, Any]):
         return value
 
     def __setitem__(self, key: str, value: Any) -> None:
-        if not isinstance(key, str):
-            raise StateError(f"The state: the key {key!r} is no text; use {str(key)!r}.")
-        if type(value) not in _AS_THEY_ARE:
-            plain = _plain(value, key, 1)
-            # An object stays as it is; what contains some is copied, and they are read again when asked for.
-            if not isinstance(value, Model):
-                value = _decoded(plain)
-                self._unread.add(key)
+        self._put(key, *_taken(key, value))
+
+    def _put(self, key: str, value: Any, is_unread: bool) -> None:
         self._values[key] = value
         self._touched[key] = None
+        if is_unread:
+            self._unread.add(key)
+        else:
+            self._unread.discard(key)
 
     def __delitem__(self, key: str) -> None:
         del self._values[key]
+        self._unread.discard(key)
         self._touched[key] = None
+        self._moved = True
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._values
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
@@ -263,10 +361,17 @@ class State(MutableMapping[str, Any]):
         return _Reading(self)
 
     def replace(self, values: Mapping[str, Any]) -> None:
-        """Have these values and no others."""
-        for key in [key for key in self._values if key not in values]:
+        """Have these values and no others, in their order; all or, when one cannot be kept, none of them."""
+        taken = {key: _taken(key, value) for key, value in values.items()}
+        for key in list(self._values):
             del self[key]
-        self.update(values)
+        for key, each in taken.items():
+            self._put(key, *each)
+
+    def clear(self) -> None:
+        """Remove every key; nothing that the values refer to is read for it."""
+        for key in list(self._values):
+            del self[key]
 
     def changes(self) -> dict[str, Any]:
         """What is different since the last ``commit``, by key, as plain JSON; a removed key has None.
@@ -276,66 +381,99 @@ class State(MutableMapping[str, Any]):
         changed: dict[str, Any] = {}
         self._pending = {}
         size = self._size
+        moved = self._moved_keys()
         for key in self._touched:
-            old = self._texts.get(key)
+            old = self._entries.get(key)
             if key not in self._values:
                 if old is not None:
                     self._pending[key], changed[key] = None, None
-                    size -= len(key) + len(old) + 4
+                    size -= len(old) + 1
                 continue
             plain = _plain(self._values[key], key, 1)
-            text = _dump(plain)
-            if text != old:
-                self._pending[key], changed[key] = text, plain
-                size += len(text) - len(old) if old is not None else len(text) + len(key) + 4
-        self._check_size(size)
+            entry = _entry(key, plain)
+            if entry != old or key in moved:
+                self._pending[key], changed[key] = entry, plain
+                size += len(entry) - len(old) if old is not None else len(entry) + 1
+        if size > self._size:
+            self._check_size(size)
         return changed
+
+    def _moved_keys(self) -> set[str]:
+        """Keys that were removed and came back at another place among those that stayed."""
+        if not self._moved:
+            return set()
+        before = [key for key in self._entries if key in self._values]
+        now = [key for key in self._values if key in self._entries]
+        return set() if before == now else self._touched.keys() & set(now)
 
     def commit(self) -> None:
         """What ``changes`` told last counts as known."""
-        for key, text in self._pending.items():
-            if text is None:
-                old = self._texts.pop(key)
-                self._size -= len(key) + len(old) + 4
-            else:
-                known = self._texts.get(key)
-                self._size += len(text) - len(known) if known is not None else len(text) + len(key) + 4
-                self._texts[key] = text
-        self._pending = {}
-        self._touched = {}
+        for key, entry in self._pending.items():
+            old = self._entries.pop(key, None) if entry is None else self._entries.get(key)
+            self._size += (len(entry) + 1 if entry is not None else 0) - (
+                len(old) + 1 if old is not None else 0
+            )
+            if entry is not None:
+                self._entries[key] = entry
+        if self._moved:
+            self._entries = {key: self._entries[key] for key in self._values if key in self._entries}
+        self._settle()
 
     def rollback(self) -> None:
         """Be again as at the last ``commit``."""
         if self._touched:
-            self._values = {key: _decoded(json.loads(text)) for key, text in self._texts.items()}
-            self._unread = {key for key, text in self._texts.items() if _REFERENCE in text}
+            kept = {key: value for key, value in self._values.items() if key not in self._touched}
+            self._values = {
+                key: kept[key] if key in kept else self._restored(key, entry)
+                for key, entry in self._entries.items()
+            }
+            self._unread &= self._values.keys()
+        self._settle()
+
+    def _restored(self, key: str, entry: str) -> Any:
+        if _REFERENCE in entry:
+            self._unread.add(key)
+        else:
+            self._unread.discard(key)
+        return _decoded(json.loads(f"{{{entry}}}")[key], key)
+
+    def _settle(self) -> None:
         self._pending = {}
         self._touched = {}
+        self._moved = False
 
     def text(self) -> str:
         """The state as of the last ``commit``, as ``encode`` writes it."""
-        order = [key for key in self._values if key in self._texts]
-        order += [key for key in self._texts if key not in self._values]
-        body = "{" + ",".join(f"{json.dumps(key)}:{self._texts[key]}" for key in order) + "}"
-        return f'{{"$dict":{body}}}' if any(key.startswith("$") for key in order) else body
+        body = f"{{{','.join(self._entries.values())}}}"
+        return f'{{"$dict":{body}}}' if any(key.startswith("$") for key in self._entries) else body
 
     def _check_size(self, size: int) -> None:
         limit = conf.get("STATE_MAX_BYTES")
         if size > limit:
-            largest = max(
-                self._values, key=lambda key: len(self._pending.get(key) or self._texts.get(key) or "")
-            )
-            raise StateError(
-                f"The state would take {size:,} bytes, and may take {limit:,} (the setting STATE_MAX_BYTES); the largest "
-                f'part is "{largest}". Keep large data in a model of your own, and a reference to it in the state.'
-            )
+            raise _too_large(size, limit, max(self._values, key=lambda key: len(self._entry_to_be(key))))
         if size > conf.get("STATE_WARN_BYTES") and not self._warned:
             self._warned = True
-            logger.warning("large state bytes=%s limit=%s", size, limit)
+            largest = max(self._values, key=lambda key: len(self._entry_to_be(key)))
+            logger.warning("large state bytes=%s limit=%s largest=%s", size, limit, largest)
+
+    def _entry_to_be(self, key: str) -> str:
+        return self._pending.get(key) or self._entries.get(key, "")
 
 
-#: Types whose values can be shared as they are, since nobody can change them.
-_AS_THEY_ARE = frozenset({type(None), bool, str})
+def _entry(key: str, plain: Any) -> str:
+    return f"{json.dumps(key)}:{_dump(plain)}"
+
+
+def _taken(key: str, value: Any) -> tuple[Any, bool]:
+    """The value as the state keeps it, a copy of its own; and whether there may be references in it to read."""
+    if not isinstance(key, str):
+        raise StateError(f"The state: the key {key!r} is no text; use {str(key)!r}.")
+    _text(key, f"{key!a}")
+    plain = _plain(value, key, 1)
+    if isinstance(value, Model):
+        # An object stays as it is; what contains some is copied, and they are read again when asked for.
+        return value, False
+    return _decoded(plain, key), isinstance(plain, (dict, list))
 
 
 class _Reading(Mapping[str, Any]):

@@ -251,7 +251,7 @@ class FlowAdmin(ModelAdmin[Flow]):
         form = ImportForm(request.POST, request.FILES) if is_post else ImportForm()
         if not self.has_publish_permission(request):
             del form.fields["publish"]
-        if is_post and form.is_valid():
+        if is_post and form.is_valid() and self._may_import(request, form):
             try:
                 results = documents.import_flows(
                     form.cleaned_data["documents"], publish=form.cleaned_data.get("publish", False)
@@ -283,6 +283,21 @@ class FlowAdmin(ModelAdmin[Flow]):
             content_type="application/yaml; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="{flow.slug}.yaml"'},
         )
+
+    def _may_import(self, request: HttpRequest, form: ImportForm) -> bool:
+        """Whether the user may do all that the documents say; what is missing stands at the form."""
+        keys = {key for document in form.cleaned_data["documents"] for key in document}
+        if "triggers" in keys and not all(
+            has_permission(request, Flow, f"{verb}_trigger") for verb in ("add", "delete")
+        ):
+            form.add_error(
+                None, _("The documents replace triggers, which you may not add and delete; leave them out.")
+            )
+        if "active" in keys and not self.has_publish_permission(request):
+            form.add_error(
+                None, _("The documents switch flows on or off, which you may not; leave “active” out.")
+            )
+        return form.is_valid()
 
     def publish_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         flow = find(self, request, object_id)

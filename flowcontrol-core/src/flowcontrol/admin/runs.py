@@ -385,7 +385,12 @@ def _newest_records(run: FlowRun) -> tuple[list[StepRecord], bool]:
 
 def _state(run: FlowRun) -> list[tuple[str, str]]:
     """Keys and values as they are stored; nothing that they refer to is read."""
-    return [(key, as_json(value, indent=2)) for key, value in json.loads(run.state_json).items()]
+    return [(_told(key), as_json(value, indent=2)) for key, value in json.loads(run.state_json).items()]
+
+
+def _told(key: str) -> str:
+    """A key as a page can show it: half of a surrogate pair cannot be sent to a browser."""
+    return key.encode(errors="backslashreplace").decode()
 
 
 def _decision(record: StepRecord) -> str:
@@ -395,4 +400,4 @@ def _decision(record: StepRecord) -> str:
 
 def _changes(record: StepRecord) -> list[tuple[str, str]]:
     changes = record.changes or {}
-    return [(key, shorten(as_json(value), _CHANGE_LENGTH)) for key, value in changes.items()]
+    return [(_told(key), shorten(as_json(value), _CHANGE_LENGTH)) for key, value in changes.items()]

@@ -271,7 +271,7 @@ def pluralize(value: Any, argument: str = "s") -> str:
     if len(endings) > 2:
         raise EvaluationError(f'"pluralize" takes one or two endings, not {describe(argument)}.')
     one, many = ("", endings[0]) if len(endings) == 1 else endings
-    count = len(value) if isinstance(value, list) else arithmetic.number(value)
+    count: Any = len(value) if isinstance(value, list) else arithmetic.number(value)
     return one if count == 1 else many
 
 
@@ -294,7 +294,7 @@ def _formatted(django_filter: Callable[..., Any], kinds: tuple[type, ...], word:
 
 def floatformat(value: Any, argument: Any = -1) -> str:
     """Rounded to so many places; negative: only if there is a fraction."""
-    places = arithmetic.number(argument)
+    places: Any = arithmetic.number(argument)
     if abs(places) > 50 or places != int(places):
         raise EvaluationError("floatformat makes at most 50 places.")
     return str(defaultfilters.floatformat(arithmetic.number(value), int(places)))

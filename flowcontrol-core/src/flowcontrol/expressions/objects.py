@@ -110,7 +110,7 @@ def _stored(obj: Model, field: Field[Any, Any], path: str) -> Any:
 
 def _deferred(obj: Model, field: Field[Any, Any], path: str) -> Any:
     """A field that was not read with its object. Not by ``refresh_from_db``, which a model may replace."""
-    keys = {key.attname: obj.__dict__.get(key.attname) for key in obj._meta.pk_fields}  # type: ignore[attr-defined]
+    keys = {key.attname: obj.__dict__.get(key.attname) for key in obj._meta.pk_fields}
     if None in keys.values():
         return None
     rows = type(obj)._base_manager.using(obj._state.db).filter(**keys).values_list(field.attname, flat=True)

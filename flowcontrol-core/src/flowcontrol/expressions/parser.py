@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from django.template import TemplateSyntaxError
 from django.template.base import FilterExpression, Variable
 from django.template.smartif import IfParser, Literal
 from django.utils.functional import Promise
+from django.utils.safestring import SafeString
 from django.utils.text import smart_split
 
 from .. import conf
@@ -55,9 +57,11 @@ class Expression:
         ``ObjectGone`` and the database's own errors come as they are: neither is the expression's fault.
         """
         try:
-            return self._evaluate(scope)
+            value = self._evaluate(scope)
         except EvaluationError as error:
             raise told(error, self.source) from error
+        # What Django marked as safe for HTML must not reach a page unescaped by way of an expression.
+        return plain(value) if isinstance(value, SafeString) else value
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Expression) and other.source == self.source
@@ -91,7 +95,7 @@ def _compile(source: str, _filters: int) -> Expression:
         parser = _Parser(tokens)
         evaluate = _compiled(parser.parse())
     except TemplateSyntaxError as error:
-        raise ExpressionSyntaxError(_told(str(error))) from error
+        raise ExpressionSyntaxError(_told(error)) from error
     except RecursionError as error:
         raise ExpressionSyntaxError("The expression is nested too deeply.") from error
     return Expression(source, evaluate, frozenset(parser.names))
@@ -113,32 +117,50 @@ def _tokens(source: str) -> Iterator[_Token]:
         yield token
 
 
-def _told(message: str) -> str:
-    """Django's message, in words that fit where there is no tag."""
+_ADVICE: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"^=$"), 'Write "==" to compare.'),
+    (re.compile(r"^[-+*/%]"), "Calculate with filters, as in n|add:1."),
+    (re.compile(r"[()]"), "There are no brackets and no calls: use several steps, or filters."),
+    (re.compile(r"\w[-+*/%]"), "Calculate with filters, as in n|add:1."),
+    (re.compile(r"[<>=!]"), "Put a space on either side of an operator, as in n < 9."),
+    (re.compile(r":$"), "There is no space between a filter and its argument, as in n|default:0."),
+    (re.compile(r"[\"']"), "Each quote needs another one."),
+)
+
+
+def _told(error: Exception, token: str = "") -> str:
+    """Django's message, in words that fit where there is no tag, and with advice on what is often written so."""
+    message = str(error)
+    if wrong := re.match(r"(\w+) requires (\d) arguments", message):
+        takes = "an argument, as in |{0}:1" if wrong[2] == "2" else "no argument"
+        message = f'The filter "{{0}}" takes {takes}.'.format(wrong[1])
     for theirs, ours in (
         (" in if tag", ""),
         ("if expression", "the expression"),
         ("Not expecting", "Unexpected"),
     ):
         message = message.replace(theirs, ours)
-    return message
+    if not message.startswith("Could not parse"):
+        return message
+    advice = next((advice for pattern, advice in _ADVICE if pattern.search(token)), "")
+    return f'"{token if len(token) <= 60 else token[:59] + "…"}" cannot be understood. {advice}'.rstrip()
 
 
-class _Parser(IfParser):  # type: ignore[misc]  # untyped in django-stubs
+class _Parser(IfParser):
     """Django's parser of ``{% if %}``, with our operands in the place of its variables."""
 
     error_class = TemplateSyntaxError
 
-    def __init__(self, tokens: Sequence[_Token]) -> None:
+    def __init__(self, tokens: Sequence[Any]) -> None:
         self.names: set[str] = set()
         self.filters = 0
-        super().__init__(tokens)
+        super().__init__(list(tokens))
 
-    def create_var(self, value: _Token) -> _Operand:
+    def create_var(self, value: Any) -> _Operand:
         try:
-            parsed = FilterExpression(str(value), _Filters())
+            parsed = FilterExpression(str(value), cast("Any", _Filters()))
         except TemplateSyntaxError as error:
-            raise ExpressionSyntaxError(_told(str(error)), value.column) from error
+            raise ExpressionSyntaxError(_told(error, value), value.column) from error
         self.filters += len(parsed.filters)
         if self.filters > MAX_FILTERS:
             raise ExpressionSyntaxError(
@@ -147,7 +169,7 @@ class _Parser(IfParser):  # type: ignore[misc]  # untyped in django-stubs
         return _Operand(value, _filtered(parsed, self.names, value.column))
 
 
-class _Operand(Literal):  # type: ignore[misc]  # untyped in django-stubs
+class _Operand(Literal):
     """An operand, which to Django's parser is a literal."""
 
     def __init__(self, token: _Token, evaluate: Evaluate) -> None:
@@ -185,7 +207,7 @@ class _Filters:
 
         bounded: Any = bounded_0 if most == 0 else bounded_1 if least else bounded_01
         bounded.filter = found
-        return bounded
+        return cast("Callable[..., Any]", bounded)
 
 
 # -- operands --------------------------------------------------------------------------------------------------
@@ -284,7 +306,8 @@ def _variable(variable: Variable, names: set[str], column: int) -> Evaluate:
 
 def _compiled(node: Any) -> Evaluate:
     if isinstance(node, _Operand):
-        return node.evaluate
+        evaluate: Evaluate = node.evaluate
+        return evaluate
     if node.id == "not":
         inner = _compiled(node.first)
         return lambda scope: not truth(inner(scope))

@@ -99,6 +99,11 @@ def equals(one: Any, other: Any) -> bool:
     """Never an error for a difference of types: an object, a None and a number may each be asked after."""
     if isinstance(one, Model) or isinstance(other, Model):
         return isinstance(one, Model) and isinstance(other, Model) and _same_row(one, other)
+    # Item by item: Python would ask the objects inside for their own idea of equality.
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(equals, one, other))
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(equals(one[key], other[key]) for key in one)
     try:
         return bool(one == other)
     except (ArithmeticError, TypeError, ValueError, RecursionError) as error:
@@ -111,10 +116,7 @@ def _same_row(one: Model, other: Model) -> bool:
     if one._meta.concrete_model is not other._meta.concrete_model:
         return False
     # From the dictionary: `pk` may be a property of the model's own.
-    keys = [
-        [each.__dict__.get(field.attname) for field in each._meta.pk_fields]  # type: ignore[attr-defined]
-        for each in (one, other)
-    ]
+    keys = [[each.__dict__.get(field.attname) for field in each._meta.pk_fields] for each in (one, other)]
     return keys[0] == keys[1] and None not in keys[0]
 
 
@@ -179,7 +181,13 @@ def plain(value: str) -> str:
 
 def localized(value: Any) -> Any:
     """An aware datetime in the current time zone, everything else as it is."""
-    return timezone.localtime(value) if isinstance(value, datetime) and timezone.is_aware(value) else value
+    if not isinstance(value, datetime) or timezone.is_naive(value):
+        return value
+    try:
+        return timezone.localtime(value)
+    except OverflowError:
+        # Within a day of the calendar's first or last moment there is none in every zone.
+        return value
 
 
 def opened_names(model: type[Model]) -> frozenset[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from django.db import models
+from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
 from .database import DocumentField
@@ -85,11 +85,11 @@ class Flow(models.Model):
 
     def delete(self, using: str | None = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
         """Deletes the flow and its versions. Raises ``ProtectedError`` while there are runs: they are history."""
-        # The pointer to the published version would protect that version from going with its flow.
-        Flow.objects.using(using or self._state.db).filter(pk=self.pk, runs__isnull=True).update(
-            published=None
-        )
-        return super().delete(using=using, keep_parents=keep_parents)
+        alias = using or self._state.db
+        with transaction.atomic(using=alias):
+            # The pointer to the published version would protect that version from going with its flow.
+            Flow.objects.using(alias).filter(pk=self.pk, runs__isnull=True).update(published=None)
+            return super().delete(using=using, keep_parents=keep_parents)
 
 
 class FlowVersion(models.Model):

@@ -114,7 +114,7 @@ class StartForm(forms.Form):
         label=_("State"),
         required=False,
         widget=forms.Textarea(attrs={"rows": 6, "class": "fc-code vLargeTextField", "spellcheck": "false"}),
-        help_text=_("A JSON object, such as {"amount": 3}; empty for an empty state."),
+        help_text=_('A JSON object, such as {"amount": 3}; empty for an empty state.'),
     )
 
     def __init__(self, flow: Flow, *args: Any, **kwargs: Any) -> None:
@@ -152,7 +152,7 @@ class StartForm(forms.Form):
         except (ValueError, RecursionError) as error:
             raise ValidationError(_("This is no JSON: %s") % error) from error
         if not isinstance(state, dict):
-            raise ValidationError(_("Write a JSON object, such as {"amount": 3}."))
+            raise ValidationError(_('Write a JSON object, such as {"amount": 3}.'))
         return state
 
 

@@ -289,9 +289,8 @@ def test_buttons_of_a_run_are_drawn_only_for_operators() -> None:
 def test_an_import_without_the_right_to_publish_leaves_what_is_live_as_it_is() -> None:
     rows = objects()
     client = browser("editor")
-    text = to_yaml({**DRAFT, "active": False, "triggers": []})
 
-    response = client.post(url("flow_import", rows), {"text": text, "publish": "on"})
+    response = client.post(url("flow_import", rows), {"text": to_yaml(DRAFT), "publish": "on"})
 
     assert [str(message) for message in get_messages(response.wsgi_request)] == ["1 flow was imported."]
     hello = Flow.objects.get(slug="hello")
@@ -299,3 +298,26 @@ def test_an_import_without_the_right_to_publish_leaves_what_is_live_as_it_is() -
     assert hello.versions.count() == 1
     assert hello.triggers.count() == 1
     assert hello.draft["name"] == "Changed"
+
+
+@pytest.mark.parametrize(
+    ("role", "key", "told"),
+    [
+        ("editor", {"active": False}, "switch flows on or off"),
+        ("publisher", {"triggers": []}, "replace triggers"),
+    ],
+)
+def test_an_import_of_more_than_its_user_may_do_is_refused_and_stores_nothing(
+    role: str, key: dict[str, Any], told: str
+) -> None:
+    rows = objects()
+    client = browser(role)
+    client_user = User.objects.get(username=role)
+    for name in ("add_flow", "change_flow", "view_flow"):
+        client_user.user_permissions.add(Permission.objects.get(codename=name))
+    before = Flow.objects.get(slug="hello").draft
+
+    response = client.post(url("flow_import", rows), {"text": to_yaml({**DRAFT, **key}), "publish": "on"})
+
+    assert told in response.content.decode()
+    assert Flow.objects.get(slug="hello").draft == before

@@ -138,10 +138,10 @@ NOTES: dict[str, tuple[str, str]] = {
     "builtin.delay": (
         (
             "Counted from the base date, in this order: months on the calendar, seconds as elapsed time, then on to "
-            "the next weekday and time of day. Without a base date it counts from now, and a weekday whose time is past "
-            "means next week. At least one of base date, months, seconds, weekday and time has to be given. Shorter "
-            'waits than `FLOWCONTROL["MIN_WAIT_SECONDS"]` are made that long. The wait is kept in the database: no '
-            "worker is held up, and it may last for months."
+            "the next weekday and time of day. Without a base date it counts from now, and a weekday whose time is "
+            "past means next week. At least one of base date, months, seconds, weekday and time has to be given. "
+            'Shorter waits than `FLOWCONTROL["MIN_WAIT_SECONDS"]` are made that long. The wait is kept in the '
+            "database: no worker is held up, and it may last for months."
         ),
         """\
 - id: saturday
@@ -229,7 +229,7 @@ def _commands() -> Iterator[str]:
     yield "later versions, and new ones may come. What a person may want to know beside it goes to standard error."
     yield ""
     yield "Exit codes: 0 done; 1 a negative answer (refused, not found, problems or differences found); 2 wrong usage,"
-    yield "or a file that cannot be read. Django's own options (`--settings`, `--verbosity` …) work behind the command, too."
+    yield "or a file that cannot be read. Django's own options (`--settings`, `--verbosity` …) work behind it, too."
     yield ""
     yield from _table(
         ["command", "does"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import django
 import pytest
@@ -24,6 +25,9 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell that runs this in the background has Ctrl-C ignored, in every process that the tests start as well.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     database = databases.chosen()
     if hasattr(config, "workerinput"):
         return

@@ -126,7 +126,10 @@ def test_it_stays_until_ctrl_c_and_stops_web_server_and_worker_then(
         another = demo(tmp_path, "--once")
         was_up = page_answers(address(out))
         process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=30)
+        try:
+            rest, _ = process.communicate(timeout=30)
+        finally:
+            process.kill()
 
     assert was_up
     for page in ("flow", "flowrun"):

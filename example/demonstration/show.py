@@ -45,7 +45,8 @@ class Trouble(Exception):
 def show(options: Namespace) -> int:
     """Set up, tell the story, report and compare. Returns the exit code."""
     paper = Paper(sys.stdout)
-    for ending in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+    # Ctrl-C, too: a shell that starts this in the background has it ignored.
+    for ending in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         signal.signal(ending, _interrupt)
     try:
         with fresh_folder(options.folder), ExitStack() as stack:

@@ -173,8 +173,10 @@ class FlowRunAdmin(ModelAdmin[FlowRun]):
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return has_permission(request, FlowRun, "operate_flowrun")
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        actions = super().get_actions(request)
+    def get_actions(self, request: HttpRequest, action_location: Any = None) -> dict[str, Any]:
+        # Django 6.1 asks for a place, and earlier ones know none.
+        place = () if action_location is None else (action_location,)
+        actions: dict[str, Any] = super().get_actions(request, *place)
         # It would take live runs along with ended ones.
         actions.pop("delete_selected", None)
         return actions

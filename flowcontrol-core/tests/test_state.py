@@ -407,7 +407,7 @@ def test_a_large_state_is_warned_of_once_and_a_larger_one_refused(caplog: pytest
     ]
     state["other"] = "é" * 20
     with pytest.raises(
-        StateError, match=r'would take 196 bytes, and may take 100 .*STATE_MAX_BYTES.* "other"'
+        StateError, match=r'would take 193 bytes, and may take 100 .*STATE_MAX_BYTES.* "other"'
     ):
         state.changes()
     state.rollback()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import django
 from django.core.management.utils import get_random_secret_key
 from flowcontrol.plugins import plugin_apps
 
@@ -77,8 +78,12 @@ STATIC_URL = "static/"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "Europe/Berlin"
-EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
-EMAIL_FILE_PATH = FOLDER / "letters"
+_LETTERS = "django.core.mail.backends.filebased.EmailBackend"
+if django.VERSION >= (6, 1):
+    MAILERS = {"default": {"BACKEND": _LETTERS, "OPTIONS": {"file_path": FOLDER / "letters"}}}
+else:
+    EMAIL_BACKEND = _LETTERS
+    EMAIL_FILE_PATH = FOLDER / "letters"
 DEFAULT_FROM_EMAIL = "Spoke & Chain <shop@example.org>"
 LOGGING = {
     "version": 1,

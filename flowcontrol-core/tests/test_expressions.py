@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -10,7 +11,9 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection, models
 from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
 from django.utils.safestring import mark_safe
 from flowcontrol.exceptions import (
     EvaluationError,
@@ -19,7 +22,15 @@ from flowcontrol.exceptions import (
     ObjectGone,
     UnknownName,
 )
-from flowcontrol.expressions import Scope, compile_expression, compile_template, filter_names
+from flowcontrol.expressions import (
+    Scope,
+    compile_expression,
+    compile_template,
+    filter_names,
+    register_filter,
+    unregister_filter,
+)
+from flowcontrol.models import Flow, FlowVersion, Trigger
 from hypothesis import given
 from hypothesis import strategies as st
 from testapp.models import Customer
@@ -126,6 +137,139 @@ def test_what_is_no_expression_is_refused_when_it_is_written(source: str) -> Non
         compile_expression(source)
 
 
+@pytest.mark.parametrize(
+    ("source", "column", "told"),
+    [
+        ("n and n = 1", 8, 'Write "=="'),
+        ("not n|uper", 4, "Did you mean “upper”"),
+        ("n<5", 0, "Put a space"),
+        ("n - 1", 2, "Calculate with filters"),
+        ("n|default: 5", 0, "takes an argument"),
+        ("n n", None, "Unused 'n'"),
+        ("1 < n < 3", None, "cannot be chained"),
+        ("n is 5", None, 'write "=="'),
+    ],
+)
+def test_a_refusal_says_where_and_what_to_write_instead(source: str, column: int | None, told: str) -> None:
+    with pytest.raises(ExpressionSyntaxError, match=told) as caught:
+        compile_expression(source)
+    assert caught.value.column == column
+
+
+def test_a_default_stands_in_for_what_is_missing_only_as_the_first_filter_and_never_for_what_is_denied() -> (
+    None
+):
+    assert value("missing|default:1|add:1") == 2
+    assert value("x.y.z|default:n", x={}, n=3) == 3
+    assert compile_expression("missing|default:1 and n|upper|default:2").names == {"n"}
+    for source in ("missing|upper|default:1", "1|add:missing|default:1", "x|default:missing"):
+        with pytest.raises(UnknownName, match="missing"):
+            value(source, x=0)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("now.year", 2026),
+        ("now.minute", 30),
+        ("now.weekday", 2),
+        ("now.date", date(2026, 7, 1)),
+        ("now.time", dt.time(14, 30)),
+        ("day.month", 1),
+        ("clock.hour", 9),
+        ("length.days", 3),
+        ("length.total_seconds", 259_200.0),
+        ("now|date:'Y-m-d H:i'", "2026-07-01 14:30"),
+        ("clock|time:'H:i'", "09:30"),
+        ("now|subtract:length < now", True),
+        # The night in which clocks are put forward: a day on is the same time of day, 24 hours on is not.
+        ("eve|add_days:1|time:'H:i'", "12:00"),
+        ("eve|add_hours:24|time:'H:i'", "13:00"),
+    ],
+)
+def test_dates_and_times_are_read_as_the_clock_on_the_wall_shows_them(source: str, expected: Any) -> None:
+    state = {
+        "day": date(2026, 1, 2),
+        "clock": dt.time(9, 30),
+        "length": timedelta(days=3),
+        "eve": datetime(2026, 3, 28, 11, tzinfo=UTC),
+    }
+    assert value(source, **state) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("'5'|add:1", 6),
+        ("'a'|add:'b'", "ab"),
+        ("items|add:items|length", 4),
+        ("n|subtract:1", 2),
+        ("n|multiply:'1.5'", Decimal("4.5")),
+        ("n|modulo:2", 1),
+        ("n|divisibleby:3", True),
+        ("items|last", "b"),
+        ("items|join:'-'", "a-b"),
+        ("'7.9'|int", 7),
+        ("n|decimal", Decimal(3)),
+        ("n|text", "3"),
+        ("' a '|trim|capfirst", "A"),
+        ("'banana'|cut:'a'", "bnn"),
+        ("'Hello World'|slugify", "hello-world"),
+        ("'hello'|title", "Hello"),
+        ("'hello'|truncatechars:3", "he…"),
+        ("'a b c'|truncatewords:2", "a b …"),
+        ("n|floatformat:2", "3.00"),
+        ("n|yesno:'yes,no,maybe'", "yes"),
+        ("nothing|yesno:'yes,no,maybe'", "maybe"),
+        ("n|pluralize", "s"),
+        ("'a b'|urlencode", "a%20b"),
+    ],
+)
+def test_each_filter_does_its_work(source: str, expected: Any) -> None:
+    assert value(source, n=3, items=["a", "b"], nothing=None) == expected
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in filter_names() if name not in {"default", "default_if_none", "yesno", "text"}]
+)
+def test_each_filter_refuses_what_it_cannot_take(name: str) -> None:
+    taken = 0
+    for source in (f"x|{name}", f"x|{name}:x"):
+        try:
+            compiled = compile_expression(source)
+        except ExpressionSyntaxError:
+            continue
+        taken += 1
+        with pytest.raises(EvaluationError):
+            compiled.evaluate(scope({"x": {"a": 1}}) if name != "length" else scope({"x": 1}))
+    assert taken
+
+
+def test_a_filter_that_is_registered_anew_is_seen_by_what_is_compiled_then() -> None:
+    register_filter("test_twice", lambda text: text * 2)
+    try:
+        before = compile_expression("x|test_twice")
+        unregister_filter("test_twice")
+        with pytest.raises(ExpressionSyntaxError, match="There is no filter"):
+            compile_expression("x|test_twice")
+        register_filter("test_twice", lambda text: text * 3)
+        assert compile_expression("x|test_twice").evaluate(scope({"x": "a"})) == "aaa"
+        assert before.evaluate(scope({"x": "a"})) == "aa"
+    finally:
+        unregister_filter("test_twice")
+
+
+def test_a_filter_that_cannot_be_imported_is_refused_by_name() -> None:
+    register_filter("test_broken", "no_such_module:filter", "a plugin")
+    try:
+        with pytest.raises(
+            ExpressionSyntaxError, match='"test_broken" of a plugin cannot be loaded: ModuleNotFound'
+        ):
+            compile_expression("x|test_broken")
+    finally:
+        unregister_filter("test_broken")
+
+
 # -- objects ---------------------------------------------------------------------------------------------------
 
 
@@ -157,6 +301,92 @@ def test_properties_and_methods_are_read_only_when_the_deployer_opened_them(cust
     ):
         assert value("object.greeting", customer) == "Dear Ann"
         assert value("object.shout", customer) == "ANN"
+
+
+@pytest.mark.django_db
+def test_denied_names_are_denied_by_each_of_their_names_and_at_every_depth(customer: Customer) -> None:
+    with override_settings(FLOWCONTROL={"EXPRESSION_DENIED_NAMES": ["OWNER", "id", "username"]}):
+        for source in ("object.owner", "object.owner_id", "object.pk", "object.id", "object.owner.username"):
+            with pytest.raises(UnknownName, match="denied by the setting EXPRESSION_DENIED_NAMES"):
+                value(f"{source}|default:1", customer)
+    with (
+        override_settings(FLOWCONTROL={"EXPRESSION_DENIED_NAMES": ["username"]}),
+        pytest.raises(UnknownName, match="denied"),
+    ):
+        value("object.owner.username", customer)
+    with override_settings(FLOWCONTROL={"EXPRESSION_PROPERTIES": {"testapp.customer": ["password"]}}):
+        assert value("object.password", customer) == "SECRET-1"
+        # A proxy has what its model was opened for, and another model has not.
+        assert value("object.password", Tripwire.objects.get(pk=customer.pk)) == "SECRET-1"
+        with pytest.raises(UnknownName, match="denied"):
+            value("object.owner.password", customer)
+
+
+def test_relations_are_followed_three_deep_and_not_four() -> None:
+    flow = Flow(slug="a", name="A")
+    flow.published = FlowVersion(flow=flow, number=1)
+    trigger = Trigger(flow=flow)
+    assert value("object.flow.published.flow.slug", trigger) == "a"
+    with pytest.raises(UnknownName, match="more than 3 relations"):
+        value("object.flow.published.flow.published", trigger)
+    with (
+        override_settings(FLOWCONTROL={"EXPRESSION_PROPERTIES": {"flowcontrol.flow": ["published"]}}),
+        pytest.raises(UnknownName, match="more than 3 relations"),
+    ):
+        value("object.flow.published.flow.published.number", trigger)
+
+
+@pytest.mark.django_db
+def test_a_field_that_was_not_read_is_read_alone_and_once(customer: Customer) -> None:
+    deferred = Customer.objects.only("name").get(pk=customer.pk)
+    with CaptureQueriesContext(connection) as queries:
+        assert value("object.points|add:object.points", deferred) == 6
+        assert value("object.name", deferred) == "Ann"
+    assert len(queries) == 1
+    gone = Customer.objects.only("name").get(pk=customer.pk)
+    Customer.objects.all().delete()
+    with pytest.raises(ObjectGone, match="testapp.Customer"):
+        value("object.points", gone)
+
+
+@pytest.mark.django_db
+def test_a_related_object_is_read_once(customer: Customer) -> None:
+    fresh = Customer.objects.get(pk=customer.pk)
+    with CaptureQueriesContext(connection) as queries:
+        assert value("object.owner.username == object.owner.username", fresh) is True
+        assert value("object.owner.pk", fresh) == customer.owner_id
+    assert len(queries) == 1
+    fresh.owner = None
+    with pytest.raises(UnknownName, match=r'"object.owner.username" cannot be read: it is None'):
+        value("object.owner.username", fresh)
+    assert value("object.owner.username|default:'-'", fresh) == "-"
+
+
+def test_there_may_be_no_object() -> None:
+    assert value("object is None") is True
+    assert value("object.name|default:'nobody'") == "nobody"
+    with pytest.raises(UnknownName, match="there is no object"):
+        value("object.name")
+
+
+class Document(models.Model):
+    paper = models.FileField()
+
+    class Meta:
+        app_label = "testapp"
+        managed = False
+
+    def __str__(self) -> str:
+        return "a document"
+
+
+def test_a_file_is_read_as_its_name() -> None:
+    document = Document(paper="a/b.pdf")
+    assert value("object.paper", document) == "a/b.pdf"
+    assert document.paper.name == "a/b.pdf"
+    assert value("object.paper", document) == "a/b.pdf"
+    with pytest.raises(UnknownName, match="a text, which has no"):
+        value("object.paper.delete", document)
 
 
 class Tripwire(Customer):
@@ -319,6 +549,12 @@ def tripwire(customer: Customer) -> Any:
         "x|urlize",
         "x|filesizeformat",
         "object|pluralize",
+        "y < y2",
+        "y2 >= y",
+        "y == w",
+        "y2 in w",
+        "object.owner.customer",
+        "object.refresh_from_db",
     ],
 )
 def test_no_expression_runs_code_of_an_object_or_reads_a_secret(tripwire: Any, source: str) -> None:
@@ -353,6 +589,12 @@ def test_no_expression_runs_code_of_an_object_or_reads_a_secret(tripwire: Any, s
         ("x == 1", {"x": Decimal("sNaN")}),
         ("x.hour", {"x": datetime.max.replace(tzinfo=UTC)}),
         ("x" + ".0" * 900, {"x": [1]}),
+        ("x|slugify", {"x": "a" + "\u0345\u0316" * 20_000}),
+        ("x|truncatechars:10", {"x": "a" + "\u0345\u0316" * 20_000}),
+        (" or ".join(["5 in x"] * 37), {"x": ["a"] * 700_000}),
+        (" or ".join(["x != x"] * 37), {"x": [["a"] * 700 for _ in range(1_000)]}),
+        ("x" + "|add:x" * 50 + "|join", {"x": ["a" * 100_000]}),
+        ("qqqqqqq|default:1", {f"qqqq{number}" * 20: 1 for number in range(5_000)}),
         ("qqqqqqq", {f"qqqq{number}" * 20: 1 for number in range(5_000)}),
     ],
 )
@@ -434,3 +676,21 @@ def test_a_template_fills_in_its_expressions(source: str, text: str) -> None:
 def test_a_broken_template_is_refused_when_it_is_written(source: str) -> None:
     with pytest.raises(ExpressionSyntaxError):
         compile_template(source)
+
+
+def test_a_template_shows_datetimes_in_the_current_time_zone_and_stops_at_its_size() -> None:
+    assert compile_template("{{ now }}").render(scope()) == "2026-07-01 14:30:00+02:00"
+    with pytest.raises(EvaluationError, match="more than 262,144 characters"):
+        compile_template("{{ x }}{{ x }}").render(scope({"x": "a" * 200_000}))
+    with pytest.raises(EvaluationError, match="x: a list has no text; join its items"):
+        compile_template("{{ x }}").render(scope({"x": [1]}))
+
+
+@pytest.mark.parametrize(
+    "source", ["{{" * 40_000, "{{ x " * 20_000, "{{ '" * 20_000, "{{ x }}" * 2_000, "a" * 100_001]
+)
+def test_a_template_that_is_too_large_or_never_closed_is_refused_at_once(source: str) -> None:
+    started = time.process_time()
+    with pytest.raises(ExpressionSyntaxError):
+        compile_template(source)
+    assert time.process_time() - started < 2

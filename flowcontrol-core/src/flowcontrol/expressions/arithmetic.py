@@ -32,6 +32,9 @@ __all__ = [
 #: Most digits of a number, before and after the point.
 MAX_DIGITS = 300
 
+#: Most numbers are nearer to nought than this, and need no counting of digits.
+_SMALL = 2**63
+
 Number = int | float | Decimal
 
 #: Wide enough that sums and products of numbers within bounds are exact.
@@ -42,7 +45,7 @@ _WRITTEN = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,4})?\s*", re.ASCII 
 
 def check(value: Any) -> None:
     """Raise ``EvaluationError`` for a number that is none, or that has too many digits."""
-    if isinstance(value, bool):
+    if isinstance(value, bool) or (type(value) is int and -_SMALL < value < _SMALL):
         return
     if isinstance(value, (float, Decimal)) and not math.isfinite(value):
         raise EvaluationError(f"{value} is no number to calculate with.")

@@ -10,6 +10,7 @@ import inspect
 import threading
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
@@ -89,6 +90,10 @@ class Filter:
         return _unsafe(result)
 
     def _check_size(self, value: Any) -> None:
+        # Most of all values, and the question after a Mapping is a slow one.
+        if type(value) in _NUMBERS:
+            arithmetic.check(value)
+            return
         if isinstance(value, str):
             measured, limit, unit = len(value), MAX_TEXT, "characters"
         elif isinstance(value, (list, tuple, set, frozenset, Mapping)):
@@ -100,6 +105,9 @@ class Filter:
             raise EvaluationError(
                 f'The filter "{self.name}" takes and makes at most {limit:,} {unit}; this has {measured:,}.'
             )
+
+
+_NUMBERS = frozenset({int, float, Decimal})
 
 
 def _unsafe(value: Any) -> Any:

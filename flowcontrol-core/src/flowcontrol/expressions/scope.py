@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
-from itertools import islice
+from itertools import chain
 from typing import Any
 
 from django.db.models import Model
@@ -38,6 +38,10 @@ class Scope:
         self.now = now
         self.load_object = load_object
 
+    def __iter__(self) -> Iterator[str]:
+        """Every name that can be read, for a hint at one that was meant."""
+        return chain(RESERVED_NAMES, self.variables, self.state)
+
     def read(self, name: str) -> Any:
         """The value of a root name. Raises ``UnknownName``."""
         if self.variables and name in self.variables:
@@ -51,7 +55,7 @@ class Scope:
         raise Missing(
             f'There is no "{name}" in the state.',
             name,
-            [*RESERVED_NAMES, *self.variables, *islice(self.state, 500)],
+            self,
             "A value for when it is missing can be given: |default:0.",
         )
 

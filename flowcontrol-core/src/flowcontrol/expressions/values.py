@@ -43,6 +43,10 @@ MAX_ITEMS = 10_000
 #: Types whose own comparison and truth are Python's.
 _PLAIN = frozenset({bool, int, float, str, Decimal, datetime, date, time, timedelta, UUID, type(None)})
 
+_CONTAINERS = (list, tuple, Mapping)
+#: Also a mapping has no order, but Python knows that itself.
+_NO_ORDER = (Model, list, tuple)
+
 _KINDS: tuple[tuple[type, str], ...] = (
     (bool, "true or false"),
     (str, "a text"),
@@ -97,17 +101,49 @@ def truth(value: Any) -> bool:
 
 def equals(one: Any, other: Any) -> bool:
     """Never an error for a difference of types: an object, a None and a number may each be asked after."""
+    if (
+        isinstance(one, _CONTAINERS)
+        and isinstance(other, _CONTAINERS)
+        and _is_large(one)
+        and _is_large(other)
+    ):
+        raise EvaluationError(f'"==" compares lists and mappings of at most {MAX_ITEMS:,} items in all.')
+    return _equal(one, other)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if type(one) in _PLAIN and type(other) in _PLAIN:
+        try:
+            return bool(one == other)
+        except ArithmeticError as error:
+            # Decimal's signalling NaN.
+            raise EvaluationError(
+                f"{describe(one)} and {describe(other)} cannot be compared: {error}"
+            ) from error
     if isinstance(one, Model) or isinstance(other, Model):
         return isinstance(one, Model) and isinstance(other, Model) and _same_row(one, other)
     # Item by item: Python would ask the objects inside for their own idea of equality.
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(equals, one, other))
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        return type(one) is type(other) and len(one) == len(other) and all(map(_equal, one, other))
     if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(equals(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
     try:
         return bool(one == other)
     except (ArithmeticError, TypeError, ValueError, RecursionError) as error:
         raise EvaluationError(f"{describe(one)} and {describe(other)} cannot be compared: {error}") from error
+
+
+def _is_large(value: Any) -> bool:
+    """Whether there are more than ``MAX_ITEMS`` items in it, however deep."""
+    count, rest = 0, [value]
+    while rest:
+        each = rest.pop()
+        count += len(each)
+        if count > MAX_ITEMS:
+            return True
+        inside = each.values() if isinstance(each, Mapping) else each
+        rest.extend(item for item in inside if isinstance(item, _CONTAINERS))
+    return False
 
 
 def _same_row(one: Model, other: Model) -> bool:
@@ -122,14 +158,16 @@ def _same_row(one: Model, other: Model) -> bool:
 
 def compare(symbol: str, function: Callable[[Any, Any], Any], one: Any, other: Any) -> bool:
     """``one < other`` and the like. Types that have no common order are an error, and never a false."""
-    if not isinstance(one, Model) and not isinstance(other, Model):
+    error: Exception | None = None
+    # No lists: Python would ask the objects inside for their own order.
+    if not isinstance(one, _NO_ORDER) and not isinstance(other, _NO_ORDER):
         try:
             return bool(function(one, other))
-        except (ArithmeticError, TypeError, ValueError, RecursionError) as error:
-            raise EvaluationError(
-                f'{describe(one)} and {describe(other)} cannot be compared by "{symbol}".'
-            ) from error
-    raise EvaluationError(f'{describe(one)} and {describe(other)} cannot be compared by "{symbol}".')
+        except (ArithmeticError, TypeError, ValueError) as raised:
+            error = raised
+    raise EvaluationError(
+        f'{describe(one)} and {describe(other)} cannot be compared by "{symbol}".'
+    ) from error
 
 
 def is_in(one: Any, other: Any) -> bool:
@@ -143,7 +181,9 @@ def is_in(one: Any, other: Any) -> bool:
             raise EvaluationError(
                 f'"in" looks through at most {MAX_ITEMS:,} items; this list has {len(other):,}.'
             )
-        return any(item is one or equals(one, item) for item in other)
+        if isinstance(one, _CONTAINERS) and _is_large(one):
+            raise EvaluationError(f"{describe(one)} is too large to be looked for.")
+        return any(item is one or _equal(one, item) for item in other)
     if isinstance(other, Mapping):
         return isinstance(one, str) and one in other
     raise EvaluationError(

@@ -140,7 +140,8 @@ def _told(error: Exception, token: str = "") -> str:
         ("Not expecting", "Unexpected"),
     ):
         message = message.replace(theirs, ours)
-    if not message.startswith("Could not parse"):
+    # The second is what Django 6.1 says of the same mistake.
+    if not message.startswith(("Could not parse", "Invalid character")):
         return message
     advice = next((advice for pattern, advice in _ADVICE if pattern.search(token)), "")
     return f'"{token if len(token) <= 60 else token[:59] + "…"}" cannot be understood. {advice}'.rstrip()

@@ -10,6 +10,7 @@ from typing import Any
 import flowcontrol
 import pytest
 from admin_world import XSS, flow, registered, rows_of_everything, run_with, world
+from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
@@ -18,10 +19,12 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.html import escape
 from engine_actions import Decide
-from flowcontrol import registry
+from flowcontrol import documents, registry
+from flowcontrol.admin import FlowAdmin
 from flowcontrol.base import Fail
 from flowcontrol.documents import export_flow, parse_yaml, save_draft, to_yaml
 from flowcontrol.engine import Started, start_flow
+from flowcontrol.exceptions import FlowcontrolError, FlowNotFound
 from flowcontrol.models import Event, Flow, FlowRun, HistoryChunk, RunStatus, StepRecord, Trigger
 from testapp.models import Customer
 
@@ -364,6 +367,29 @@ def test_publishing_an_unfinished_draft_tells_every_problem_and_publishes_nothin
     assert stored.versions.count() == 1
 
 
+@pytest.mark.parametrize(
+    ("error", "page"),
+    [
+        (FlowNotFound("The flow “hello” was deleted meanwhile."), f"{ADMIN}flow/"),
+        (FlowcontrolError("Something is wrong with it."), f"{ADMIN}flow/{{}}/change/"),
+    ],
+)
+def test_whatever_keeps_a_draft_from_being_published_is_told(
+    staff: Client, monkeypatch: pytest.MonkeyPatch, error: FlowcontrolError, page: str
+) -> None:
+    stored = flow("hello")
+
+    def refuse(*given: Any, **named: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(documents, "publish", refuse)
+    url = f"{ADMIN}flow/{stored.pk}/publish/"
+    told = staff.post(url, {"revision": stored.draft_revision}, follow=True)
+
+    assert said(told) == [str(error)]
+    assert told.redirect_chain == [(page.format(stored.pk), 302)]
+
+
 # -- start, switch, delete -------------------------------------------------------------------------------------
 
 
@@ -495,6 +521,25 @@ def test_a_flow_with_runs_is_not_deleted_and_the_runs_are_named(staff: Client, w
     assert "would require deleting the following protected related objects" in text(page)
     assert "and 5 more runs" in text(page)
     assert Flow.objects.count() == 1
+
+
+def test_flows_that_are_started_while_they_are_deleted_together_are_all_kept_with_a_message(
+    staff: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [flow("a"), flow("b")]
+    log_deletions = FlowAdmin.log_deletions
+
+    def started_after_the_look(*given: Any) -> Any:
+        run_with(rows[1])
+        return log_deletions(*given)
+
+    monkeypatch.setattr(FlowAdmin, "log_deletions", started_after_the_look)
+    data = {"action": "delete_selected", "_selected_action": [row.pk for row in rows], "post": "yes"}
+    told = said(staff.post(f"{ADMIN}flow/", data, follow=True))
+
+    assert told == ["A flow was started meanwhile, and its runs keep it; nothing was deleted."]
+    assert Flow.objects.count() == 2
+    assert not LogEntry.objects.filter(action_flag=DELETION).exists()
 
 
 # -- runs ------------------------------------------------------------------------------------------------------

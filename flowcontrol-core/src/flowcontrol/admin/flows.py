@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.actions import delete_selected
+from django.db import router, transaction
 from django.db.models import Count, ProtectedError, Q, QuerySet
 from django.forms import Media
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -17,7 +19,7 @@ from django.utils.translation import ngettext
 
 from .. import documents, engine
 from ..documents.exporter import draft_of
-from ..exceptions import DocumentError, FlowcontrolError
+from ..exceptions import DocumentError, FlowcontrolError, FlowNotFound
 from ..models import Flow, FlowRun, FlowVersion, Trigger
 from .forms import DraftForm, ImportForm, StartForm
 from .generic import ModelAdmin
@@ -36,7 +38,7 @@ class FlowAdmin(ModelAdmin[Flow]):
     list_display = ["name", "slug", "is_active", "version", "waiting_runs", "live_runs", "failed_runs"]
     list_filter = ["is_active"]
     search_fields = ["name", "slug"]
-    actions = ["activate_flows", "deactivate_flows"]
+    actions = ["activate_flows", "deactivate_flows", "delete_selected"]
     change_form_template = "admin/flowcontrol/flow/change_form.html"
     change_list_template = "admin/flowcontrol/flow/change_list.html"
     readonly_fields = ["slug", "about", "object_type", "is_active", "version", "draft_revision", "draft_text"]
@@ -127,6 +129,17 @@ class FlowAdmin(ModelAdmin[Flow]):
             )
         self.message_user(request, told % count, messages.SUCCESS)
 
+    @admin.action(description=delete_selected.short_description, permissions=["delete"])  # type: ignore[attr-defined]
+    def delete_selected(self, request: HttpRequest, flows: QuerySet[Flow]) -> HttpResponse | None:
+        """Django's own, all or nothing: a run that was started after the look keeps every flow."""
+        try:
+            with transaction.atomic(using=router.db_for_write(Flow)):
+                return delete_selected(self, request, flows)
+        except ProtectedError:
+            told = _("A flow was started meanwhile, and its runs keep it; nothing was deleted.")
+            self.message_user(request, told, messages.ERROR)
+            return None
+
     # -- pages -----------------------------------------------------------------------------------------------
 
     def get_urls(self) -> list[URLPattern]:
@@ -212,6 +225,9 @@ class FlowAdmin(ModelAdmin[Flow]):
             lacking.add(str(Trigger._meta.verbose_name))
         return [*map(str, flows), *([gone] if gone else [])], counts, lacking, protected
 
+    def _list_url(self) -> str:
+        return reverse("admin:flowcontrol_flow_changelist", current_app=self.admin_site.name)
+
     def _run_url(self, run: FlowRun) -> str:
         return reverse("admin:flowcontrol_flowrun_change", args=[run.pk], current_app=self.admin_site.name)
 
@@ -271,9 +287,7 @@ class FlowAdmin(ModelAdmin[Flow]):
         self.message_user(request, told, messages.SUCCESS)
         if count == 1:
             return HttpResponseRedirect(change_url(self, results[0].flow))
-        return HttpResponseRedirect(
-            reverse("admin:flowcontrol_flow_changelist", current_app=self.admin_site.name)
-        )
+        return HttpResponseRedirect(self._list_url())
 
     def export_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         flow = find(self, request, object_id)
@@ -308,6 +322,10 @@ class FlowAdmin(ModelAdmin[Flow]):
         except DocumentError as error:
             for problem in error.problems:
                 self.message_user(request, str(problem), messages.ERROR)
+        except FlowcontrolError as error:
+            self.message_user(request, str(error), messages.ERROR)
+            if isinstance(error, FlowNotFound):
+                return HttpResponseRedirect(self._list_url())
         else:
             self._tell_published(request, flow, version, is_new=version.pk != before)
         return HttpResponseRedirect(change_url(self, flow))

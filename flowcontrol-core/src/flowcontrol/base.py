@@ -6,7 +6,7 @@ import enum
 import logging
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Protocol
 
 from django.db.models import Model
@@ -22,8 +22,10 @@ __all__ = [
     "Effect",
     "EnterBranch",
     "Fail",
+    "Failure",
     "LeaveBranch",
     "Next",
+    "Retry",
     "ReturnToParent",
     "StopFlow",
     "Wait",
@@ -45,6 +47,39 @@ class Effect(enum.Enum):
     PURE = "pure"
     DATABASE = "database"
     EXTERNAL = "external"
+
+
+@dataclass(frozen=True)
+class Retry:
+    """When a step that failed is tried again. Between tries the run waits in the database, and in no worker.
+
+    ``attempts`` counts all tries, the first included. The ``n``-th failure is followed by a wait of
+    ``delay * backoff ** (n - 1)`` seconds, at most ``max_delay``, made longer or shorter by up to ``jitter`` of it
+    by chance, so that many that failed together do not come back together. ``on`` are names of exception classes
+    (``TimeoutError``, ``requests.ConnectionError``, subclasses count); empty: every error. An error that has a
+    ``retry_after`` (seconds) is waited for at least so long.
+    """
+
+    attempts: int = 1
+    delay: float = 10.0
+    backoff: float = 2.0
+    max_delay: float = 3_600.0
+    jitter: float = 0.1
+    on: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a step inside a branch failed for good, for ``BaseAction.after_failure``."""
+
+    #: Id and name of the step.
+    step: str
+    name: str
+    #: Name of the exception's class; "Fail" when the action answered so.
+    type: str
+    message: str
+    #: Tries that were made.
+    attempt: int = 1
 
 
 @dataclass(frozen=True)
@@ -176,6 +211,15 @@ class BaseAction:
     #: One more whenever stored configurations have to be changed by ``migrate_config``.
     config_version: ClassVar[int] = 1
 
+    #: Tries of its steps when the flow does not say; None: one.
+    retry: ClassVar[Retry | None] = None
+    #: Time limit of one call of its steps when the flow does not say; None: FLOWCONTROL["STEP_TIMEOUT_SECONDS"].
+    timeout: ClassVar[timedelta | None] = None
+    #: Whether ``after_failure`` is asked when a step inside it fails.
+    catches_failures: ClassVar[bool] = False
+    #: Whether ``LeaveBranch`` of a step directly inside it ends the branch, so that ``after_branch`` is asked.
+    keeps_leaving: ClassVar[bool] = False
+
     #: The form of its configuration: a nested class of this name. Without one there is nothing to configure.
     Config: ClassVar[type[ActionForm]] = ActionForm
 
@@ -190,6 +234,14 @@ class BaseAction:
     def after_wait(self, context: ActionContext, wakeup: Wakeup) -> Decision | None:
         """What this step waited for happened, or its time was up."""
         return Next()
+
+    def after_failure(self, context: ActionContext, failure: Failure) -> Decision | None:
+        """A step inside the branch that this step entered failed for good, its retries used up.
+
+        Asked of the innermost step around it whose action has ``catches_failures``. None means that the failure is
+        not dealt with here: the next such step outwards is asked, and without one the run fails where it stands.
+        """
+        return None
 
     def summary(self, config: Mapping[str, Any]) -> str:
         """The configured step in a few plain words, for people; empty for none. ``config`` is cleaned."""

@@ -3,6 +3,7 @@
 from .flow import Flow, FlowVersion, RunLimit
 from .run import FlowRun, HistoryChunk, RunStatus, StepRecord
 from .trigger import Event, Trigger
+from .worker import Worker
 
 __all__ = [
     "Event",
@@ -14,4 +15,5 @@ __all__ = [
     "RunStatus",
     "StepRecord",
     "Trigger",
+    "Worker",
 ]

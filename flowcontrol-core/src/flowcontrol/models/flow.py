@@ -49,6 +49,9 @@ class Flow(models.Model):
     is_active = models.BooleanField(
         _("active"), default=True, help_text=_("An inactive flow starts no runs; those in flight go on.")
     )
+    #: Of the published document, for the claim of due runs: who executes them, and which flows go first.
+    queue = models.CharField(_("queue"), max_length=50, default="default", editable=False)
+    priority = models.SmallIntegerField(_("priority"), default=0, editable=False)
     draft = DocumentField(_("draft"), default=dict)
     draft_revision = models.PositiveIntegerField(_("draft revision"), default=0)
     published = models.ForeignKey(

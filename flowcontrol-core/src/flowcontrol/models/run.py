@@ -134,6 +134,9 @@ class FlowRun(models.Model):
     depth = models.PositiveSmallIntegerField(_("depth"), default=0)
     child_count = models.PositiveIntegerField(_("runs started"), default=0)
 
+    #: The parent waits for the end of this run, which is an event to it.
+    is_awaited = models.BooleanField(_("awaited by its parent"), default=False)
+
     #: The state as text of ``flowcontrol.state``: exact, in the order of its keys, alike on every database.
     state_json = models.TextField(_("state"), default="{}")
     #: Where the run stands, as text of ``engine.cursor``; empty before its first step.
@@ -176,6 +179,10 @@ class FlowRun(models.Model):
         constraints = [models.UniqueConstraint(fields=["flow", "key"], name="flowcontrol_run_key")]
         indexes = [
             PartialIndex(fields=["due_at", "id"], name="flowcontrol_run_due", only=Q(due_at__isnull=False)),
+            # For a fair share of each flow where more is due than a worker takes at once.
+            PartialIndex(
+                fields=["flow", "due_at", "id"], name="flowcontrol_run_flow_due", only=Q(due_at__isnull=False)
+            ),
             PartialIndex(
                 fields=["flow", "ended_at", "object_model", "object_id"],
                 name="flowcontrol_run_admitted",

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import flowcontrol
 import pytest
@@ -710,6 +711,120 @@ def test_lists_cost_the_same_number_of_queries_for_10_rows_and_for_50(staff: Cli
     rows(range(10, 50))
     assert [queries(staff, url) for url in lists] == ten
     assert max(ten) <= 10
+
+
+def statements(staff: Client, url: str) -> list[str]:
+    with CaptureQueriesContext(connection) as captured:
+        assert staff.get(url).status_code == 200
+    return [query["sql"].replace("`", '"') for query in captured]
+
+
+def test_lists_read_no_texts_that_they_do_not_show(staff: Client) -> None:
+    world()
+    ada = Customer.objects.get()
+    autocomplete = "/admin/autocomplete/?app_label=flowcontrol&model_name=trigger&field_name=flow&term="
+    trigger = Trigger.objects.get()
+    urls = [f"{ADMIN}{name}/" for name in ("flow", "flowrun", "trigger", "event")]
+    urls += [f"{ADMIN}flowrun/?q={ada.pk}", f"{ADMIN}event/?q=ping", autocomplete]
+    urls += [f"{ADMIN}trigger/{trigger.pk}/change/", f"{ADMIN}flow/{trigger.flow_id}/delete/"]
+    for url in urls:
+        read = " ".join(statements(staff, url))
+        for column in ("draft", "document", "payload_json", "state_json", "cursor_json", "traceback"):
+            assert f'."{column}"' not in read, url
+
+
+def test_the_list_of_flows_counts_the_live_runs_of_its_page_in_one_query(staff: Client) -> None:
+    waits = flow(
+        "waits",
+        [{"id": "rest", "action": "test.pause", "config": {"seconds": 60}}],
+        limits={"concurrent": 2, "when_reached": "queue"},
+    )
+    for _ in range(3):
+        run_with(waits)
+    run_with(flow("empty"))
+
+    (sql,) = [sql for sql in statements(staff, f"{ADMIN}flow/") if "flowcontrol_flowrun" in sql]
+    assert "JOIN" not in sql
+    # Each half as the partial index over live runs says it, and nothing of runs that have ended.
+    assert len(re.findall(r'"ended_at" IS NULL AND (?:\S+)"admitted_at" IS (?:NOT )?NULL', sql)) == 2, sql
+    page = text(staff.get(f"{ADMIN}flow/"))
+    assert f'flow={waits.pk}&amp;live=yes">3</a>' in page
+    assert page.count("live=yes") == 1
+
+
+@pytest.mark.parametrize(
+    ("term", "found"),
+    [
+        ("{run}", {"about"}),
+        ("mine", {"keyed"}),
+        ("min", set()),
+        ("6f9619ff-8b86-d011-b42d-00c04fc964ff", {"about"}),
+        (" 6F9619FF8B86D011B42D00C04FC964FF ", {"about"}),
+        ("other-fl", {"other"}),
+        ("an OTHER", {"other"}),
+        ("nothing", set()),
+        ("9" * 40, set()),
+    ],
+)
+def test_runs_are_found_by_what_names_them_without_a_look_into_each(
+    staff: Client, term: str, found: set[str]
+) -> None:
+    hello = flow("hello", name="Hello")
+    runs = {
+        "about": run_with(hello),
+        "keyed": run_with(hello),
+        "other": run_with(flow("other-flow", name="An other")),
+    }
+    # Of a model that is not installed any more, and that the flow still names.
+    Flow.objects.filter(pk=hello.pk).update(object_model="shop.order")
+    FlowRun.objects.filter(pk=runs["about"].pk).update(
+        object_model="shop.order", object_id="6f9619ff-8b86-d011-b42d-00c04fc964ff"
+    )
+    FlowRun.objects.filter(pk=runs["keyed"].pk).update(key="mine")
+    url = f"{ADMIN}flowrun/?{urlencode({'q': term.format(run=runs['about'].pk)})}"
+
+    page = text(staff.get(url))
+
+    assert {name for name, run in runs.items() if f"/flowrun/{run.pk}/change/" in page} == found
+    for sql in statements(staff, url):
+        assert "flowrun" not in sql or not re.search("LIKE|UPPER|REGEXP", sql), sql
+
+
+def test_events_are_found_by_name_and_object_without_a_look_into_each(staff: Client) -> None:
+    world()
+    ada = Customer.objects.get()
+    links = {event.name: f"/event/{event.pk}/change/" for event in Event.objects.all()}
+
+    def found(query: str) -> set[str]:
+        page = text(staff.get(f"{ADMIN}event/?{query}"))
+        for sql in statements(staff, f"{ADMIN}event/?{query}"):
+            assert "flowcontrol_event" not in sql or not re.search("LIKE|UPPER|REGEXP|DISTINCT", sql), sql
+        return {name for name, link in links.items() if link in page}
+
+    assert found("") == {"test.ping", "flowcontrol.start_refused"}
+    assert found("q=PING") == {"test.ping"}
+    assert found(f"q={ada.pk}") == {"test.ping"}
+    assert found("q=secret") == set()
+    assert found("name=test.ping") == {"test.ping"}
+    assert found("name=gone.away") == set()
+    Event.objects.create(name="gone.away", created_at=timezone.now())
+    links["gone.away"] = f"/event/{Event.objects.get(name='gone.away').pk}/change/"
+    assert found("name=gone.away") == found("q=gone.away") == {"gone.away"}
+
+
+def test_what_is_done_to_many_runs_is_logged_with_one_statement(staff: Client) -> None:
+    waits = flow("waits", [{"id": "rest", "action": "test.pause", "config": {"seconds": 60}}])
+    runs = [run_with(waits) for _ in range(6)]
+    data = {"action": "pause_runs", "_selected_action": [run.pk for run in runs]}
+
+    with CaptureQueriesContext(connection) as captured:
+        staff.post(f"{ADMIN}flowrun/", data)
+
+    assert len([query for query in captured if "INSERT INTO" in query["sql"]]) == 1
+    history = LogEntry.objects.filter(object_id__in=[str(run.pk) for run in runs])
+    assert [(entry.object_repr, str(entry)) for entry in history.order_by("object_id")] == [
+        (str(run), f"Changed “{run}” — Paused.") for run in sorted(runs, key=lambda run: str(run.pk))
+    ]
 
 
 def test_pages_cost_the_same_for_long_flows_and_long_runs(staff: Client) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.actions import delete_selected
+from django.contrib.admin.views.main import ChangeList
 from django.db import router, transaction
-from django.db.models import Count, ProtectedError, Q, QuerySet
+from django.db.models import ProtectedError, QuerySet
 from django.forms import Media
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -21,21 +22,24 @@ from .. import documents, engine
 from ..documents.exporter import draft_of
 from ..exceptions import DocumentError, FlowcontrolError, FlowNotFound
 from ..models import Flow, FlowRun, FlowVersion, Trigger
+from .counts import live_counts
 from .forms import DraftForm, ImportForm, StartForm
 from .generic import ModelAdmin
 from .trees import rows_of
-from .views import STYLE, View, admin_path, change_url, find, has_permission, require
+from .views import STYLE, View, admin_path, change_url, find, has_permission, log_changes, require
 
 __all__ = ["FlowAdmin"]
 
 #: Runs that stand in the way of a deletion: so many are listed.
 _SHOWN = 20
+#: Pages that read whole documents; all others do without.
+_WITH_DOCUMENTS = {"flowcontrol_flow_change", "flowcontrol_flow_export"}
 
 
 @admin.register(Flow)
 class FlowAdmin(ModelAdmin[Flow]):
     form = DraftForm
-    list_display = ["name", "slug", "is_active", "version", "waiting_runs", "live_runs", "failed_runs"]
+    list_display = ["name", "slug", "is_active", "version", "live_runs", "failed_runs"]
     list_filter = ["is_active"]
     search_fields = ["name", "slug"]
     actions = ["activate_flows", "deactivate_flows", "delete_selected"]
@@ -69,31 +73,28 @@ class FlowAdmin(ModelAdmin[Flow]):
     def draft_text(self, flow: Flow) -> SafeString:
         return format_html('<pre class="fc-code">{}</pre>', documents.to_yaml(draft_of(flow)))
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return _FlowList
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Flow]:
         flows = super().get_queryset(request).select_related("published")
-        if request.resolver_match and request.resolver_match.url_name == "flowcontrol_flow_changelist":
-            flows = flows.defer("draft", "published__document").annotate(
-                waiting_count=Count("runs", filter=Q(runs__status="waiting")),
-                live_count=Count("runs", filter=Q(runs__ended_at__isnull=True)),
-                failed_count=Count("runs", filter=Q(runs__status="failed")),
-            )
-        return flows
+        if request.resolver_match and request.resolver_match.url_name in _WITH_DOCUMENTS:
+            return flows
+        return flows.defer("draft", "published__document")
 
     @admin.display(description=_("published"))
     def version(self, flow: Flow) -> str:
         return f"v{flow.published.number}" if flow.published else "-"
 
-    @admin.display(description=_("waiting"))
-    def waiting_runs(self, flow: Flow) -> str:
-        return _runs_link(flow, "status__exact=waiting", getattr(flow, "waiting_count", 0))
-
-    @admin.display(description=_("live"))
+    @admin.display(description=_("live runs"))
     def live_runs(self, flow: Flow) -> str:
-        return _runs_link(flow, "live=yes", getattr(flow, "live_count", 0))
+        count = getattr(flow, "live_count", 0)
+        return _runs_link(flow, "live=yes", count) if count else "-"
 
-    @admin.display(description=_("failed"))
+    @admin.display(description=_("failed runs"))
     def failed_runs(self, flow: Flow) -> str:
-        return _runs_link(flow, "status__exact=failed", getattr(flow, "failed_count", 0))
+        # Not counted: ended runs are history, of which there may be millions.
+        return _runs_link(flow, "status__exact=failed", _("show"))
 
     # -- permissions -----------------------------------------------------------------------------------------
 
@@ -116,8 +117,7 @@ class FlowAdmin(ModelAdmin[Flow]):
     def _switch(self, request: HttpRequest, flows: QuerySet[Flow], *, is_active: bool) -> None:
         # The list's query counts runs, and an UPDATE takes no such annotations.
         changing = Flow.objects.filter(pk__in=[flow.pk for flow in flows]).exclude(is_active=is_active)
-        for flow in changing:
-            self.log_change(request, flow, "Activated." if is_active else "Deactivated.")
+        log_changes(request, changing.only("name", "slug"), "Activated." if is_active else "Deactivated.")
         count = changing.update(is_active=is_active)
         if is_active:
             told = ngettext("%d flow was activated.", "%d flows were activated.", count)
@@ -177,8 +177,7 @@ class FlowAdmin(ModelAdmin[Flow]):
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def _about(self, request: HttpRequest, flow: Flow) -> dict[str, Any]:
-        runs = FlowRun.objects.live().filter(flow=flow).order_by()
-        standing = dict(runs.values_list("step").annotate(count=Count("pk")))
+        standing = live_counts([flow.pk], "step")
         draft = draft_of(flow)
         about: dict[str, Any] = {
             "versions": flow.versions.defer("document").order_by("-number")[:10],
@@ -209,12 +208,12 @@ class FlowAdmin(ModelAdmin[Flow]):
         runs = FlowRun.objects.filter(flow__in=flows)
         protected: list[Any] = [
             format_html('<a href="{}">{}</a>: {}', self._run_url(run), run, run.flow)
-            for run in runs.select_related("flow").defer("state_json", "cursor_json", "traceback")[:_SHOWN]
+            for run in runs.select_related("flow").only("pk", "flow__name", "flow__slug")[:_SHOWN]
         ]
         if len(protected) == _SHOWN and (more := runs.count() - _SHOWN) > 0:
             protected.append(ngettext("and %d more run", "and %d more runs", more) % more)
         triggers = Trigger.objects.filter(flow__in=flows)
-        gone = [str(trigger) for trigger in triggers.select_related("flow")]
+        gone = [str(each) for each in triggers.select_related("flow").only("on", "flow__name", "flow__slug")]
         counts = {
             str(Flow._meta.verbose_name_plural): len(flows),
             str(FlowVersion._meta.verbose_name_plural): FlowVersion.objects.filter(flow__in=flows).count(),
@@ -396,8 +395,17 @@ class FlowAdmin(ModelAdmin[Flow]):
         return TemplateResponse(request, "admin/flowcontrol/form_page.html", context)
 
 
-def _runs_link(flow: Flow, query: str, count: int) -> str:
-    if not count:
-        return "-"
+class _FlowList(ChangeList):
+    """Flows with the number of their live runs, counted for those of the page only."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        counts = live_counts([flow.pk for flow in self.result_list], "flow")
+        for flow in self.result_list:
+            flow.live_count = counts.get(flow.pk, 0)
+
+
+def _runs_link(flow: Flow, query: str, told: Any) -> str:
     url = reverse("admin:flowcontrol_flowrun_changelist")
-    return format_html('<a href="{}?{}">{}</a>', url, f"flow={flow.pk}&{query}", count)
+    return format_html('<a href="{}?{}">{}</a>', url, f"flow={flow.pk}&{query}", told)

@@ -16,7 +16,7 @@ from flowcontrol.engine import Started, cancel_runs, execute_run, fire_trigger, 
 from flowcontrol.models import Event, Flow, FlowRun, FlowVersion, HistoryChunk, RunLimit, RunStatus, Trigger
 from testapp.models import Customer
 
-__all__ = ["XSS", "flow", "registered", "rows_of_everything", "run_with", "world"]
+__all__ = ["NO_TRIGGERS", "XSS", "flow", "registered", "rows_of_everything", "run_with", "world"]
 
 #: Text that must never reach a page as it is.
 XSS = "<script>alert('fc')</script>"
@@ -43,6 +43,10 @@ def run_with(of: Flow, obj: Any = None, state: dict[str, Any] | None = None) -> 
     started = start_flow(of, obj, state)
     assert isinstance(started, Started)
     return execute_run(started.run)
+
+
+#: What a form of a flow sends of the triggers below it, when none is to be changed.
+NO_TRIGGERS = {"triggers-TOTAL_FORMS": "0", "triggers-INITIAL_FORMS": "0"}
 
 
 def world() -> dict[RunStatus, FlowRun]:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
+from uuid import uuid4
 
 import flowcontrol
 import pytest
-from admin_world import XSS, flow, registered, rows_of_everything, run_with, world
+from admin_world import NO_TRIGGERS, XSS, flow, registered, rows_of_everything, run_with, world
 from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -22,11 +25,12 @@ from django.utils.html import escape
 from engine_actions import Decide
 from flowcontrol import documents, registry
 from flowcontrol.admin import FlowAdmin
+from flowcontrol.admin.forms import DraftForm
 from flowcontrol.base import Fail
 from flowcontrol.documents import export_flow, parse_yaml, save_draft, to_yaml
 from flowcontrol.engine import Started, start_flow
 from flowcontrol.exceptions import FlowcontrolError, FlowNotFound
-from flowcontrol.models import Event, Flow, FlowRun, HistoryChunk, RunStatus, StepRecord, Trigger
+from flowcontrol.models import Event, Flow, FlowRun, FlowVersion, HistoryChunk, RunStatus, StepRecord, Trigger
 from testapp.models import Customer
 
 pytestmark = pytest.mark.django_db
@@ -87,7 +91,10 @@ def test_every_list_and_page_answers_and_escapes_what_it_shows(staff: Client) ->
         f"{ADMIN}event/?q=ping",
     ]
     for row in Flow.objects.all():
-        pages += [f"{ADMIN}flow/{row.pk}/{end}" for end in ("change/", "history/", "delete/", "export/")]
+        pages += [
+            f"{ADMIN}flow/{row.pk}/{end}"
+            for end in ("change/", "history/", "delete/", "export/", "versions/")
+        ]
         pages += [f"{ADMIN}flow/{row.pk}/start/", f"{ADMIN}flowrun/?flow={row.pk}"]
     for run in runs.values():
         pages += [f"{ADMIN}flowrun/{run.pk}/{end}" for end in ("change/", "history/")]
@@ -173,6 +180,24 @@ def test_a_record_shows_the_newest_steps_of_a_long_run_and_says_so(staff: Client
     assert "<code>s99</code>" not in page
 
 
+def test_a_step_record_tells_its_date_wherever_it_is_another_one(staff: Client) -> None:
+    run = run_with(flow("empty"))
+    # In Berlin it is two hours later: midnight is between the second and the third.
+    times = [datetime(2024, 6, 1, *time, tzinfo=UTC) for time in ((9, 0), (21, 59, 59), (22, 0, 1))]
+    records = [
+        StepRecord(number, "s", "", "run", 1, time, timedelta(0), "Next") for number, time in enumerate(times)
+    ]
+    HistoryChunk.objects.create(run=run, packed=StepRecord.pack(records))
+
+    page = text(staff.get(f"{ADMIN}flowrun/{run.pk}/change/"))
+
+    assert re.findall(r'<time datetime="([^"]+)" title="([^"]+)">([^<]+)</time>', page) == [
+        ("2024-06-01T11:00:00+02:00", "2024-06-01 11:00:00", "2024-06-01 11:00:00"),
+        ("2024-06-01T23:59:59+02:00", "2024-06-01 23:59:59", "23:59:59"),
+        ("2024-06-02T00:00:01+02:00", "2024-06-02 00:00:01", "2024-06-02 00:00:01"),
+    ]
+
+
 def test_a_state_with_half_a_surrogate_pair_has_a_page(staff: Client) -> None:
     run = run_with(flow("empty"))
     FlowRun.objects.filter(pk=run.pk).update(state_json='{"odd": "\\ud800"}')
@@ -193,7 +218,7 @@ def test_a_version_that_cannot_be_read_any_more_leaves_the_pages_readable(staff:
 
 @pytest.mark.parametrize("key", ["999", "abc", "1/../2", "9" * 30, "-1", "1_5F"])
 @pytest.mark.parametrize("model", ["flow", "flowrun", "trigger", "event"])
-@pytest.mark.parametrize("end", ["change", "delete", "history", "export", "start"])
+@pytest.mark.parametrize("end", ["change", "delete", "history", "export", "start", "versions"])
 def test_a_key_that_is_none_is_told_and_no_error(staff: Client, model: str, key: str, end: str) -> None:
     response = staff.get(f"{ADMIN}{model}/{key}/{end}/")
     # Events are never deleted by hand: 403.
@@ -285,7 +310,14 @@ def test_an_export_is_a_download_whose_import_changes_nothing(staff: Client) -> 
 
 def save(staff: Client, of: Flow, yaml: str, revision: int | None = None) -> Any:
     data = {"document": yaml, "revision": of.draft_revision if revision is None else revision}
-    return staff.post(f"{ADMIN}flow/{of.pk}/change/", {**data, "_continue": "1"}, follow=True)
+    return staff.post(f"{ADMIN}flow/{of.pk}/change/", {**data, **NO_TRIGGERS, "_continue": "1"}, follow=True)
+
+
+def publish(staff: Client, of: Flow, **data: Any) -> list[str]:
+    """What is said when the draft that is there now is published."""
+    revision = Flow.objects.get(pk=of.pk).draft_revision
+    data = {"revision": revision, **data}
+    return said(staff.post(f"{ADMIN}flow/{of.pk}/publish/", data, follow=True))
 
 
 def test_saving_changes_the_draft_only(staff: Client) -> None:
@@ -336,31 +368,103 @@ def test_who_saves_an_older_draft_is_told_and_overwrites_nothing(staff: Client) 
     assert "somebody saved it meanwhile" in text(page)
     assert "name: Mine" in text(page)
     assert Flow.objects.get().draft["name"] == "Theirs"
-    # And a second click does not slip through.
-    page = save(
-        staff, stored, document(name="Mine"), int(re.findall(r'name="revision" value="(\d+)"', text(page))[0])
-    )
-    assert Flow.objects.get().draft["name"] == "Theirs"
+    # And a second click does not slip through, neither that on "Save" nor that on "Publish".
+    assert re.findall(r'name="revision" value="(\d+)"', text(page)) == [str(revision)] * 2
 
 
 def test_publishing_makes_a_version_once_and_tells_it(staff: Client) -> None:
     stored = flow("hello", [{"id": "one", "action": "test.count"}])
     save(staff, stored, document(steps=[{"id": "two", "action": "test.count"}]))
-    url = f"{ADMIN}flow/{stored.pk}/publish/"
 
-    told = staff.post(url, {"note": "Two " * 100}, follow=True)
-    assert said(told) == ["Published as v2. Runs in flight stay on their version."]
-    assert said(staff.post(url, follow=True)) == [
-        "v2 has everything that the draft has; nothing was published."
-    ]
+    told = publish(staff, stored, note="Two " * 100)
+    assert told == ["Published as v2. Runs in flight stay on their version."]
+    assert publish(staff, stored) == ["v2 has everything that the draft has; nothing was published."]
     assert stored.versions.count() == 2
+
+
+def test_a_draft_that_was_saved_since_the_page_was_drawn_is_not_published(staff: Client) -> None:
+    stored = flow("hello", [{"id": "one", "action": "test.count"}])
+    save(staff, stored, document(name="Mine"))
+    page = text(staff.get(f"{ADMIN}flow/{stored.pk}/change/"))
+    (form,) = re.findall(rf'<form [^>]*"{ADMIN}flow/{stored.pk}/publish/">.*?</form>', page)
+    (seen,) = re.findall(r'name="revision" value="(\d+)"', form)
+    stored.refresh_from_db()
+    save_draft(stored, parse_yaml(document(name="Theirs"))[0], stored.draft_revision)
+
+    (told,) = publish(staff, stored, revision=seen)
+
+    assert "somebody saved it meanwhile" in told
+    assert stored.versions.count() == 1
+    (told,) = publish(staff, stored, revision="")
+    assert "did not say which draft" in told
+    assert stored.versions.count() == 1
+
+
+def test_looking_whether_a_draft_is_one_stores_nothing() -> None:
+    stored = flow("hello", [{"id": "one", "action": "test.count"}])
+    before = rows_of_everything()
+
+    form = DraftForm({"document": document(name="New"), "revision": stored.draft_revision}, instance=stored)
+
+    assert form.is_valid(), form.errors
+    assert rows_of_everything() == before
+
+
+def test_a_draft_that_is_saved_by_somebody_else_at_the_same_moment_is_not_overwritten(
+    staff: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = flow("hello", [{"id": "one", "action": "test.count"}])
+    theirs = parse_yaml(document(name="Theirs"))[0]
+    store = DraftForm.store
+
+    def faster(form: DraftForm) -> None:
+        monkeypatch.undo()
+        save_draft(Flow.objects.get(), theirs, stored.draft_revision)
+        store(form)
+
+    monkeypatch.setattr(DraftForm, "store", faster)
+    # What the other one stored is rolled back here, as is all that the request did: it is the same connection.
+    monkeypatch.setattr(transaction, "atomic", lambda *given, **named: nullcontext())
+    page = save(staff, stored, document(name="Mine"))
+
+    assert page.status_code == 200
+    assert "somebody saved it meanwhile" in text(page)
+    assert "name: Mine" in text(page)
+    assert Flow.objects.get().draft["name"] == "Theirs"
+
+
+def test_saving_a_flow_as_it_is_makes_no_other_draft(staff: Client) -> None:
+    stored = flow("hello", [{"id": "one", "action": "test.count"}])
+    save(staff, stored, to_yaml(export_flow(stored, draft=True)).replace("\n", "\r\n"))
+    before = rows_of_everything()
+
+    save(staff, stored, to_yaml(stored.draft).replace("\n", "\r\n"))
+
+    assert rows_of_everything() == before
+    assert LogEntry.objects.latest("pk").get_change_message() == "No fields changed."
+
+
+def test_versions_that_the_page_of_a_flow_leaves_out_are_counted_and_linked(staff: Client) -> None:
+    stored = flow("hello")
+    page = f"{ADMIN}flow/{stored.pk}/change/"
+    for number in range(2, 11):
+        FlowVersion.objects.create(flow=stored, number=number, document={}, note=XSS)
+    assert "older</a>" not in text(staff.get(page))
+    for number in range(11, 14):
+        FlowVersion.objects.create(flow=stored, number=number, document={}, note=XSS)
+
+    assert f'<a href="{ADMIN}flow/{stored.pk}/versions/">and 3 older</a>' in text(staff.get(page))
+    assert "<td>v3</td>" not in text(staff.get(page))
+    every = staff.get(f"{ADMIN}flow/{stored.pk}/versions/")
+    assert re.findall(r"<td>v(\d+)</td>", text(every)) == [str(number) for number in range(13, 0, -1)]
+    assert XSS not in every.content.decode()
 
 
 def test_publishing_an_unfinished_draft_tells_every_problem_and_publishes_nothing(staff: Client) -> None:
     stored = flow("hello", [{"id": "one", "action": "test.count"}])
     save(staff, stored, document(steps=[{"action": "test.nothing"}, {"action": "test.rounds"}]))
 
-    told = said(staff.post(f"{ADMIN}flow/{stored.pk}/publish/", follow=True))
+    told = publish(staff, stored)
 
     assert len(told) == 2
     assert "steps[0].action" in told[0]
@@ -395,6 +499,7 @@ def test_whatever_keeps_a_draft_from_being_published_is_told(
 
 
 def start(staff: Client, of: Flow, **data: str) -> Any:
+    data = {"key": str(uuid4()), **data}
     return staff.post(f"{ADMIN}flow/{of.pk}/start/", data, follow=True)
 
 
@@ -408,7 +513,32 @@ def test_a_flow_is_started_with_an_object_and_a_state(staff: Client) -> None:
     assert said(told) == [
         f'Started <a href="{ADMIN}flowrun/{run.pk}/change/">flow run {run.pk}</a>; a worker executes it.'
     ]
+    assert told.redirect_chain == [(f"{ADMIN}flowrun/{run.pk}/change/", 302)]
     assert (run.object_model, run.object_id, dict(run.state)) == ("testapp.customer", str(ada.pk), {"n": 4})
+
+
+def test_a_start_that_is_sent_twice_starts_one_run_and_leads_to_it(staff: Client) -> None:
+    stored = flow("hello")
+    url = f"{ADMIN}flow/{stored.pk}/start/"
+    (first,), (second,) = (re.findall(r'name="key" value="([^"]+)"', text(staff.get(url))) for _ in range(2))
+    assert first != second
+
+    start(staff, stored, key=first)
+    again = start(staff, stored, key=first)
+
+    run = FlowRun.objects.get()
+    assert again.redirect_chain == [(f"{ADMIN}flowrun/{run.pk}/change/", 302)]
+    (told,) = said(again)
+    assert told.startswith("This form has started <a href=")
+    start(staff, stored, key=second)
+    assert FlowRun.objects.count() == 2
+
+
+@pytest.mark.parametrize("key", ["", "mine"])
+def test_a_start_without_a_key_of_the_form_starts_nothing(staff: Client, key: str) -> None:
+    page = start(staff, flow("hello"), key=key)
+    assert "errorlist" in text(page)
+    assert not FlowRun.objects.exists()
 
 
 @pytest.mark.parametrize(
@@ -689,6 +819,38 @@ def test_a_trigger_whose_type_is_gone_can_still_be_edited(staff: Client) -> None
     assert (row.condition, row.is_active) == ("object", False)
 
 
+def test_triggers_of_a_flow_are_changed_at_the_flow_and_its_mistakes_told_there(staff: Client) -> None:
+    stored = flow("hello", [{"id": "one", "action": "test.count"}], triggers=[{"on": "test.ping"}])
+    row = Trigger.objects.get()
+    url = f"{ADMIN}flow/{stored.pk}/change/"
+    data = {
+        "document": to_yaml(stored.draft),
+        "revision": stored.draft_revision,
+        "triggers-TOTAL_FORMS": "2",
+        "triggers-INITIAL_FORMS": "1",
+        "triggers-0-id": row.pk,
+        "triggers-0-flow": stored.pk,
+        "triggers-0-on": "test.ping",
+        "triggers-0-does": "restart",
+        "triggers-0-step": "nowhere",
+        "triggers-1-flow": stored.pk,
+        "triggers-1-on": "test.ping",
+        "triggers-1-does": "start",
+        "triggers-1-condition": "1 +",
+    }
+    before = rows_of_everything()
+
+    page = staff.post(url, {**data, "document": document(name="New")})
+    assert "has no step “nowhere”" in text(page)
+    assert text(page).count('class="errorlist') == 2
+    assert rows_of_everything() == before
+
+    staff.post(url, {**data, "triggers-0-step": "one", "triggers-1-condition": "object"})
+    rules = [(each.does, each.step, each.condition) for each in stored.triggers.order_by("pk")]
+    assert rules == [("restart", "one", ""), ("start", "", "object")]
+    assert Flow.objects.get().draft_revision == stored.draft_revision
+
+
 # -- what pages cost -------------------------------------------------------------------------------------------
 
 
@@ -745,6 +907,7 @@ def test_the_list_of_flows_counts_the_live_runs_of_its_page_in_one_query(staff: 
 
     (sql,) = [sql for sql in statements(staff, f"{ADMIN}flow/") if "flowcontrol_flowrun" in sql]
     assert "JOIN" not in sql
+    assert "COUNT(*)" in sql
     # Each half as the partial index over live runs says it, and nothing of runs that have ended.
     assert len(re.findall(r'"ended_at" IS NULL AND (?:\S+)"admitted_at" IS (?:NOT )?NULL', sql)) == 2, sql
     page = text(staff.get(f"{ADMIN}flow/"))

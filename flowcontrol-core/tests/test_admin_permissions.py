@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -53,6 +54,7 @@ RULES = {
     "flow_change": Rule(_READERS, _EDITORS),
     "flow_history": Rule(_READERS, _READERS),
     "flow_export": Rule(_READERS, None),
+    "flow_versions": Rule(_READERS, None),
     "flow_delete": Rule(_SUPERUSER, _SUPERUSER),
     "flow_publish": Rule(None, "publisher superuser"),
     "flow_activate": Rule(None, "publisher superuser"),
@@ -125,11 +127,34 @@ def data(name: str, rows: dict[str, Any]) -> dict[str, Any]:
     trigger = {"flow": rows["flow"].pk, "on": "test.ping", "does": "start", "condition": "1"}
     return {
         "flow_import": {"text": to_yaml({**DRAFT, "slug": "new"}), "publish": "on"},
-        "flow_change": {"document": to_yaml(DRAFT), "revision": rows["flow"].draft_revision},
+        "flow_change": {
+            "document": to_yaml(DRAFT),
+            "revision": rows["flow"].draft_revision,
+            **trigger_inline(rows["trigger"]),
+        },
+        "flow_publish": {"revision": rows["flow"].draft_revision},
+        "flow_start": {"key": str(uuid.uuid4())},
         "trigger_add": trigger,
         "trigger_change": trigger,
         "flowrun_resume": {},
     }.get(name, {"post": "yes"})
+
+
+def trigger_inline(row: Trigger, **changed: str) -> dict[str, Any]:
+    """The triggers of a flow as its page sends them: one that is there, and an empty line."""
+    return {
+        "triggers-TOTAL_FORMS": "2",
+        "triggers-INITIAL_FORMS": "1",
+        "triggers-0-id": row.pk,
+        "triggers-0-flow": row.flow_id,
+        "triggers-0-on": row.on,
+        "triggers-0-does": row.does,
+        "triggers-0-is_active": "on",
+        "triggers-1-flow": row.flow_id,
+        "triggers-1-does": "start",
+        "triggers-1-is_active": "on",
+        **changed,
+    }
 
 
 def url(name: str, rows: dict[str, Any]) -> str:
@@ -275,6 +300,54 @@ def test_who_may_only_look_sees_the_draft_as_text() -> None:
     page = browser("viewer").get(url("flow_change", rows)).content.decode()
     assert "slug: hello" in page
     assert "<textarea" not in page
+
+
+_NEW_LINE = {"triggers-1-on": "test.ping", "triggers-1-condition": "new"}
+_ALL_RIGHTS = {"view_trigger", "add_trigger", "change_trigger", "delete_trigger"}
+
+
+@pytest.mark.parametrize(
+    ("rights", "changed", "conditions"),
+    [
+        (_ALL_RIGHTS, {"triggers-0-condition": "edited"}, ["edited"]),
+        (_ALL_RIGHTS, _NEW_LINE, ["", "new"]),
+        (_ALL_RIGHTS, {"triggers-0-DELETE": "on"}, []),
+        (_ALL_RIGHTS - {"change_trigger"}, {"triggers-0-condition": "edited"}, [""]),
+        (_ALL_RIGHTS - {"add_trigger"}, _NEW_LINE, [""]),
+        (_ALL_RIGHTS - {"delete_trigger"}, {"triggers-0-DELETE": "on"}, [""]),
+        ({"view_trigger"}, {"triggers-0-condition": "edited", **_NEW_LINE, "triggers-0-DELETE": "on"}, [""]),
+        (set(), {"triggers-0-condition": "edited", **_NEW_LINE, "triggers-0-DELETE": "on"}, [""]),
+    ],
+)
+def test_triggers_are_changed_at_their_flow_by_who_may_change_triggers(
+    rights: set[str], changed: dict[str, str], conditions: list[str]
+) -> None:
+    rows = objects()
+    client = browser("staff")
+    rights = {*rights, "view_flow", "change_flow"}
+    User.objects.get().user_permissions.set(Permission.objects.filter(codename__in=rights))
+    draft = {"document": to_yaml(DRAFT), "revision": rows["flow"].draft_revision}
+
+    page = client.get(url("flow_change", rows)).content.decode()
+    response = client.post(url("flow_change", rows), {**draft, **trigger_inline(rows["trigger"], **changed)})
+
+    assert ("test.ping" in page) == ("view_trigger" in rights)
+    assert response.status_code == 302
+    assert [row.condition for row in Trigger.objects.order_by("pk")] == conditions
+    assert Flow.objects.get(slug="hello").draft["name"] == "Changed"
+
+
+def test_who_may_change_triggers_but_no_flows_reads_them_at_the_flow() -> None:
+    rows = objects()
+    client = browser("staff")
+    rights = _ALL_RIGHTS | {"view_flow"}
+    User.objects.get().user_permissions.set(Permission.objects.filter(codename__in=rights))
+
+    page = client.get(url("flow_change", rows)).content.decode()
+
+    assert "test.ping" in page
+    assert 'name="triggers-0-on"' not in page
+    assert 'name="triggers-1-on"' not in page
 
 
 def test_buttons_of_a_run_are_drawn_only_for_operators() -> None:

@@ -238,7 +238,7 @@ def test_a_draft_made_from_another_revision_is_refused_and_says_both() -> None:
     flow = import_flow(document())
     save_draft(flow, document(name="First"), 1)
     with pytest.raises(
-        DraftConflict, match="is at revision 2, and this change was made to revision 1"
+        DraftConflict, match="is at revision 2, and you had revision 1 before you"
     ) as caught:
         save_draft(flow, document(name="Second"), 1)
     assert (caught.value.expected, caught.value.revision) == (1, 2)

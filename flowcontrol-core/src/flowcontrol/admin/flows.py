@@ -23,8 +23,8 @@ from ..documents.exporter import draft_of
 from ..exceptions import DocumentError, FlowcontrolError, FlowNotFound
 from ..models import Flow, FlowRun, FlowVersion, Trigger
 from .counts import live_counts
-from .forms import DraftForm, ImportForm, StartForm
-from .generic import ModelAdmin
+from .forms import DraftForm, ImportForm, PublishForm, StartForm, TriggerForm
+from .generic import ModelAdmin, TabularInline
 from .trees import rows_of
 from .views import STYLE, View, admin_path, change_url, find, has_permission, log_changes, require
 
@@ -32,8 +32,20 @@ __all__ = ["FlowAdmin"]
 
 #: Runs that stand in the way of a deletion: so many are listed.
 _SHOWN = 20
+#: Versions that the page of a flow lists; the newest ones.
+_VERSIONS = 10
 #: Pages that read whole documents; all others do without.
 _WITH_DOCUMENTS = {"flowcontrol_flow_change", "flowcontrol_flow_export"}
+
+
+class TriggerInline(TabularInline[Trigger, Flow]):
+    """What starts the flow, at the flow itself; to whom triggers are shown, and who may change them."""
+
+    model = Trigger
+    form = TriggerForm
+    fields = ("on", "condition", "does", "step", "is_active", "active_since")
+    #: One that is empty, for who has no JavaScript.
+    extra = 1
 
 
 @admin.register(Flow)
@@ -42,6 +54,7 @@ class FlowAdmin(ModelAdmin[Flow]):
     list_display = ["name", "slug", "is_active", "version", "live_runs", "failed_runs"]
     list_filter = ["is_active"]
     search_fields = ["name", "slug"]
+    inlines = [TriggerInline]
     actions = ["activate_flows", "deactivate_flows", "delete_selected"]
     change_form_template = "admin/flowcontrol/flow/change_form.html"
     change_list_template = "admin/flowcontrol/flow/change_list.html"
@@ -147,6 +160,7 @@ class FlowAdmin(ModelAdmin[Flow]):
         own: list[tuple[str, View, str, tuple[str, ...]]] = [
             ("import/", self.import_view, "import", ("GET", "POST")),
             ("<path:object_id>/export/", self.export_view, "export", ("GET",)),
+            ("<path:object_id>/versions/", self.versions_view, "versions", ("GET",)),
             ("<path:object_id>/publish/", self.publish_view, "publish", ("POST",)),
             ("<path:object_id>/activate/", self.activate_view, "activate", ("POST",)),
             ("<path:object_id>/deactivate/", self.deactivate_view, "deactivate", ("POST",)),
@@ -179,14 +193,20 @@ class FlowAdmin(ModelAdmin[Flow]):
     def _about(self, request: HttpRequest, flow: Flow) -> dict[str, Any]:
         standing = live_counts([flow.pk], "step")
         draft = draft_of(flow)
+        versions = flow.versions.defer("document").order_by("-number")
         about: dict[str, Any] = {
-            "versions": flow.versions.defer("document").order_by("-number")[:10],
+            "versions": versions[:_VERSIONS],
+            "older_versions": max(0, versions.count() - _VERSIONS),
+            "publish": PublishForm(
+                # The draft as the person knows it: a form that is drawn again does not show a newer one.
+                initial={"revision": request.POST.get("revision", flow.draft_revision)},
+                auto_id="fc-publish-%s",
+            ),
             "may_publish": self.has_publish_permission(request),
             "may_start": self.has_start_permission(request)
             and flow.is_active
             and flow.published_id is not None,
             "may_see_runs": request.user.has_perm("flowcontrol.view_flowrun"),
-            "may_see_triggers": request.user.has_perm("flowcontrol.view_trigger"),
             "changes": documents.diff(flow.published.document, draft) if flow.published else [],
             "show_save_and_add_another": False,
             "problems": [],
@@ -247,8 +267,22 @@ class FlowAdmin(ModelAdmin[Flow]):
 
     # -- pages, continued ------------------------------------------------------------------------------------
 
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except (documents.DraftConflict, FlowNotFound):
+            # Saved or deleted by somebody else since the form looked. Nothing was stored, and a second look finds
+            # it out: the form tells it, and keeps what was typed.
+            return super().changeform_view(request, object_id, form_url, extra_context)
+
     def save_model(self, request: HttpRequest, obj: Flow, form: Any, change: bool) -> None:
-        """Nothing is left to do: the form has stored the draft, to be able to tell what is wrong with it."""
+        form.store()
 
     def has_import_permission(self, request: HttpRequest) -> bool:
         """An import adds flows, and changes those that are there."""
@@ -297,6 +331,14 @@ class FlowAdmin(ModelAdmin[Flow]):
             headers={"Content-Disposition": f'attachment; filename="{flow.slug}.yaml"'},
         )
 
+    def versions_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        flow = find(self, request, object_id)
+        context = {
+            "title": _("Versions of “%s”") % flow,
+            "versions": flow.versions.defer("document").order_by("-number"),
+        }
+        return self._page(request, "versions.html", context, flow)
+
     def _may_import(self, request: HttpRequest, form: ImportForm) -> bool:
         """Whether the user may do all that the documents say; what is missing stands at the form."""
         keys = {key for document in form.cleaned_data["documents"] for key in document}
@@ -315,9 +357,14 @@ class FlowAdmin(ModelAdmin[Flow]):
     def publish_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         flow = find(self, request, object_id)
         require(self.has_publish_permission(request))
+        form = PublishForm(request.POST)
+        if not form.is_valid():
+            told = _("The form did not say which draft is to be published; try again from this page.")
+            self.message_user(request, told, messages.ERROR)
+            return HttpResponseRedirect(change_url(self, flow))
         before = flow.published_id
         try:
-            version = documents.publish(flow, note=request.POST.get("note", ""))
+            version = documents.publish(flow, **form.cleaned_data)
         except DocumentError as error:
             for problem in error.problems:
                 self.message_user(request, str(problem), messages.ERROR)
@@ -359,40 +406,57 @@ class FlowAdmin(ModelAdmin[Flow]):
         if request.method == "POST" and form.is_valid():
             try:
                 answer = engine.start_flow(
-                    flow, form.cleaned_data.get("object_key"), form.cleaned_data["state"]
+                    flow,
+                    form.cleaned_data.get("object_key"),
+                    form.cleaned_data["state"],
+                    # Not to be mistaken for a key of the project's own.
+                    key=f"admin:{form.cleaned_data['key']}",
                 )
             except FlowcontrolError as error:
                 form.add_error(None, str(error))
             else:
-                self._tell_start(request, answer)
-                return HttpResponseRedirect(change_url(self, flow))
+                return self._started(request, flow, answer)
         return self._form_page(request, form, _("Start “%s”") % flow, _("Start"), flow)
 
-    def _tell_start(self, request: HttpRequest, answer: engine.Started | engine.Refused) -> None:
+    def _started(
+        self, request: HttpRequest, flow: Flow, answer: engine.Started | engine.Refused
+    ) -> HttpResponse:
         if isinstance(answer, engine.Refused):
             self.message_user(request, answer.detail, messages.WARNING)
-            return
-        self.log_change(request, answer.run.flow, f"Started {answer.run}.")
-        link = format_html('<a href="{}">{}</a>', self._run_url(answer.run), answer.run)
-        self.message_user(
-            request, format_html(str(_("Started {}; a worker executes it.")), link), messages.SUCCESS
-        )
+            return HttpResponseRedirect(change_url(self, flow))
+        run = answer.run
+        may_see = has_permission(request, FlowRun, "view_flowrun")
+        shown = format_html('<a href="{}">{}</a>', self._run_url(run), run) if may_see else run
+        if answer.is_new:
+            self.log_change(request, flow, f"Started {run}.")
+            told, level = _("Started {}; a worker executes it."), messages.SUCCESS
+        else:
+            told, level = (
+                _("This form has started {} already; open it anew to start another."),
+                messages.WARNING,
+            )
+        self.message_user(request, format_html(str(told), shown), level)
+        return HttpResponseRedirect(self._run_url(run) if may_see else change_url(self, flow))
 
     def _form_page(
         self, request: HttpRequest, form: Any, title: Any, button: Any, flow: Flow | None = None
     ) -> TemplateResponse:
+        context = {"title": title, "button": button, "form": form, "media": self.media + form.media}
+        return self._page(request, "form_page.html", context, flow)
+
+    def _page(
+        self, request: HttpRequest, template: str, context: dict[str, Any], flow: Flow | None
+    ) -> TemplateResponse:
+        request.current_app = self.admin_site.name  # what {% url %} reads
         context = {
             **self.admin_site.each_context(request),
-            "title": title,
-            "button": button,
-            "form": form,
             "opts": self.opts,
             "original": flow,
             "original_url": change_url(self, flow) if flow else "",
-            "media": self.media + form.media,
+            "media": self.media,
+            **context,
         }
-        request.current_app = self.admin_site.name  # what {% url %} reads
-        return TemplateResponse(request, "admin/flowcontrol/form_page.html", context)
+        return TemplateResponse(request, f"admin/flowcontrol/{template}", context)
 
 
 class _FlowList(ChangeList):

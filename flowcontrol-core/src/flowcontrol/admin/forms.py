@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,12 +16,13 @@ from django.utils.translation import gettext_lazy as _
 from .. import documents
 from ..documents.exporter import draft_of
 from ..documents.normal_form import walk
-from ..exceptions import DocumentError, FlowcontrolError
+from ..documents.publisher import check_draft, is_same
+from ..exceptions import DocumentError
 from ..models import Flow, Trigger
 from ..registry import triggers
 from .generic import ModelForm
 
-__all__ = ["DocumentField", "DraftForm", "ImportForm", "StartForm", "TriggerForm"]
+__all__ = ["DocumentField", "DraftForm", "ImportForm", "PublishForm", "StartForm", "TriggerForm"]
 
 
 class DocumentField(forms.CharField):
@@ -38,6 +40,11 @@ class DocumentField(forms.CharField):
             return documents.parse_yaml(text)
         except DocumentError as error:
             raise ValidationError([str(problem) for problem in error.problems]) from error
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        # Browsers end lines in a way of their own.
+        before, after = (str(text or "").strip().splitlines() for text in (initial, data))
+        return before != after
 
 
 class DraftForm(ModelForm[Flow]):
@@ -66,17 +73,22 @@ class DraftForm(ModelForm[Flow]):
         return found[0]
 
     def clean(self) -> dict[str, Any]:
-        """Store the draft, so that what is wrong with it stands at its field."""
         cleaned = super().clean() or {}
-        if "document" in cleaned and "revision" in cleaned:
+        if "document" in cleaned:
             try:
-                self.instance = documents.save_draft(self.instance, cleaned["document"], cleaned["revision"])
+                cleaned["document"] = check_draft(self.instance, cleaned["document"])
             except DocumentError as error:
                 self.add_error("document", [str(problem) for problem in error.problems])
-            except FlowcontrolError as error:
-                # Saved by somebody else meanwhile, or deleted.
-                self.add_error(None, str(error))
+        revision, present = cleaned.get("revision"), self.instance.draft_revision
+        if revision is not None and revision != present:
+            self.add_error(None, str(documents.DraftConflict(self.instance, revision, present)))
         return cleaned
+
+    def store(self) -> None:
+        """Store the draft, if it is another one. Raises as ``save_draft``: somebody may have been faster."""
+        document = self.cleaned_data["document"]
+        if not is_same(document, draft_of(self.instance)):
+            documents.save_draft(self.instance, document, self.cleaned_data["revision"])
 
 
 class ImportForm(forms.Form):
@@ -106,9 +118,23 @@ class ImportForm(forms.Form):
         return cleaned
 
 
+class PublishForm(forms.Form):
+    """Which draft is published: the one that the person saw, and no later one."""
+
+    revision = forms.IntegerField(widget=forms.HiddenInput)
+    # Without a bound of its own: a note that is too long is shortened, and keeps nobody from publishing.
+    note = forms.CharField(
+        label=_("Note"),
+        required=False,
+        widget=forms.TextInput(attrs={"class": "vTextField", "maxlength": 200}),
+    )
+
+
 class StartForm(forms.Form):
     """What a run starts with."""
 
+    #: Once for each form that is drawn: a form that is sent twice starts one run.
+    key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
     object_key = forms.CharField(label=_("Object"), max_length=255)
     state = forms.CharField(
         label=_("State"),

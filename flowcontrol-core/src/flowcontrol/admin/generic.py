@@ -1,4 +1,4 @@
-"""Django's ``ModelAdmin`` and ``ModelForm``, generic at run time as they are in the stubs."""
+"""Django's ``ModelAdmin``, ``TabularInline`` and ``ModelForm``, generic at run time as they are in the stubs."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib import admin
 
-__all__ = ["ModelAdmin", "ModelForm"]
+__all__ = ["ModelAdmin", "ModelForm", "TabularInline"]
 
 if TYPE_CHECKING:
-    from django.contrib.admin import ModelAdmin
+    from django.contrib.admin import ModelAdmin, TabularInline
     from django.forms import ModelForm
 else:
 
     class ModelAdmin(admin.ModelAdmin):
+        def __class_getitem__(cls, item: Any) -> type:
+            return cls
+
+    class TabularInline(admin.TabularInline):
         def __class_getitem__(cls, item: Any) -> type:
             return cls
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -74,6 +74,20 @@ class _Done(NamedTuple):
 _CANCELLED = _Done("Cancelled.", ngettext_lazy("%d run was cancelled.", "%d runs were cancelled."))
 _PAUSED = _Done("Paused.", ngettext_lazy("%d run was paused.", "%d runs were paused."))
 _RESUMED = _Done("Resumed.", ngettext_lazy("%d run was resumed.", "%d runs were resumed."))
+
+
+class _Row(NamedTuple):
+    """A step record as the page tells it."""
+
+    record: StepRecord
+    name: str
+    decision: str
+    #: With its date, unless that is the date of the row before.
+    started: str
+    #: With its date, always.
+    started_in_full: str
+    took: str
+    changes: list[tuple[str, str]]
 
 
 class LiveFilter(admin.SimpleListFilter):
@@ -304,16 +318,7 @@ class FlowRunAdmin(ModelAdmin[FlowRun]):
             .only("flow__name", "flow__slug", "parent")
             .order_by("id")[:_CHILDREN],
             "children_left_out": max(0, run.child_count - _CHILDREN),
-            "records": [
-                (
-                    names.get(record.step, ""),
-                    record,
-                    _decision(record),
-                    duration(record.duration),
-                    _changes(record),
-                )
-                for record in records
-            ],
+            "records": list(_rows(records, names)),
             "is_cut": is_cut,
             "may_see_data": may_see_data,
             "may_see_flow": request.user.has_perm("flowcontrol.view_flow"),
@@ -409,6 +414,23 @@ def _newest_records(run: FlowRun) -> tuple[list[StepRecord], bool]:
         if len(records) > _SHOWN:
             return records[-_SHOWN:], True
     return records, False
+
+
+def _rows(records: Iterable[StepRecord], names: Mapping[str, str]) -> Iterator[_Row]:
+    day = ""
+    for record in records:
+        in_full = when(record.started_at)
+        date, _space, time = in_full.partition(" ")
+        yield _Row(
+            record,
+            names.get(record.step, ""),
+            _decision(record),
+            time if date == day else in_full,
+            in_full,
+            duration(record.duration),
+            _changes(record),
+        )
+        day = date
 
 
 def _state(run: FlowRun) -> list[tuple[str, str]]:

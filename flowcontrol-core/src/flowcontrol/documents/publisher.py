@@ -20,6 +20,7 @@ from .validator import require_valid
 __all__ = [
     "DraftConflict",
     "add_version",
+    "check_draft",
     "is_same",
     "publish",
     "restart_problems",
@@ -29,8 +30,8 @@ __all__ = [
 
 
 class DraftConflict(FlowcontrolError):
-    """Somebody else saved the draft meanwhile: it has ``revision`` now, and the change was made to
-    ``expected``.
+    """Somebody else saved the draft meanwhile: it has ``revision`` now, and ``expected`` is the one that the
+    caller knows.
     """
 
     def __init__(self, flow: Flow, expected: int, revision: int) -> None:
@@ -38,18 +39,13 @@ class DraftConflict(FlowcontrolError):
         self.expected = expected
         self.revision = revision
         super().__init__(
-            f"The draft of “{flow.slug}” is at revision {revision}, and this change was made to "
-            f"revision {expected}: somebody saved it meanwhile. Load it anew and make the change again."
+            f"The draft of “{flow.slug}” is at revision {revision}, and you had revision {expected} before you: "
+            "somebody saved it meanwhile. Nothing was changed; load it anew and do it again."
         )
 
 
-def save_draft(flow: Flow, document: Mapping[str, Any], revision: int) -> Flow:
-    """Store a new draft, made from the one of ``revision``, and return the flow with its new revision.
-
-    A draft may be unfinished: ``publish`` is what asks for a valid one. Raises ``DraftConflict`` when the
-    draft has another revision by now, and ``DocumentError`` when this is no document, is that of another
-    flow, or has ``triggers`` or ``active``, which are no part of a draft.
-    """
+def check_draft(flow: Flow, document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document as ``save_draft`` would store it. Nothing is stored; raises ``DocumentError`` as that does."""
     draft = normalise(document)
     problems = [
         Problem(
@@ -70,6 +66,17 @@ def save_draft(flow: Flow, document: Mapping[str, Any], revision: int) -> Flow:
         )
     if problems:
         raise DocumentError(problems)
+    return draft
+
+
+def save_draft(flow: Flow, document: Mapping[str, Any], revision: int) -> Flow:
+    """Store a new draft, made from the one of ``revision``, and return the flow with its new revision.
+
+    A draft may be unfinished: ``publish`` is what asks for a valid one. Raises ``DraftConflict`` when the
+    draft has another revision by now, and ``DocumentError`` when this is no document, is that of another
+    flow, or has ``triggers`` or ``active``, which are no part of a draft.
+    """
+    draft = check_draft(flow, document)
     values: dict[str, Any] = {"draft": draft, "draft_revision": revision + 1, "updated_at": timezone.now()}
     if flow.published_id is None:
         values |= _columns(draft)
@@ -84,17 +91,20 @@ def save_draft(flow: Flow, document: Mapping[str, Any], revision: int) -> Flow:
     return flow
 
 
-def publish(flow: Flow, note: str = "") -> FlowVersion:
+def publish(flow: Flow, note: str = "", *, revision: int | None = None) -> FlowVersion:
     """Make the draft the version that new runs execute. A draft that is published already stays the same
-    version.
+    version. With a ``revision``, only the draft of that one.
 
-    Raises ``DocumentError`` with all problems, those of the flow's triggers among them.
+    Raises ``DocumentError`` with all problems, those of the flow's triggers among them, ``DraftConflict`` when
+    the draft has another revision by now, and ``FlowNotFound`` when the flow is gone.
     """
     with transaction.atomic():
         # Versions are numbered one after another: whoever publishes at the same time waits here.
         locked = Flow.objects.select_for_update().filter(pk=flow.pk).first()
         if locked is None:
             raise FlowNotFound(f"The flow “{flow.slug}” was deleted meanwhile; nothing was published.")
+        if revision is not None and locked.draft_revision != revision:
+            raise DraftConflict(flow, revision, locked.draft_revision)
         document = without_facts(draft_of(locked))
         require_valid([document])
         if problems := restart_problems(document, locked.triggers.all()):

@@ -161,10 +161,26 @@ def test_a_default_stands_in_for_what_is_missing_only_as_the_first_filter_and_ne
 ):
     assert value("missing|default:1|add:1") == 2
     assert value("x.y.z|default:n", x={}, n=3) == 3
-    assert compile_expression("missing|default:1 and n|upper|default:2").names == {"n"}
     for source in ("missing|upper|default:1", "1|add:missing|default:1", "x|default:missing"):
         with pytest.raises(UnknownName, match="missing"):
             value(source, x=0)
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("1|add:'2' == 3 or None", set()),
+        ("n", {"n"}),
+        ("n|default:0", {"n"}),
+        ("n.part|default_if_none:m.0|upper", {"n", "m"}),
+        ("1|add:now.year", {"now"}),
+        ("False and object.name", {"object"}),
+    ],
+)
+def test_a_constant_is_what_reads_no_name_not_even_one_with_a_default(source: str, names: set[str]) -> None:
+    expression = compile_expression(source)
+    assert expression.names == names
+    assert expression.is_constant is (not names)
 
 
 @pytest.mark.parametrize(

@@ -47,9 +47,14 @@ class Expression:
 
     def __init__(self, source: str, evaluate: Evaluate, names: frozenset[str]) -> None:
         self.source = source
-        #: Root names that are read without a ``|default:``.
+        #: Every root name that may be read, also one with a ``|default:``.
         self.names = names
         self._evaluate = evaluate
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it reads no name at all: its value is the same in every scope, and known when it is written."""
+        return not self.names
 
     def evaluate(self, scope: Scope) -> Any:
         """The value. Raises ``UnknownName`` and other ``EvaluationError``, naming the expression.
@@ -224,7 +229,7 @@ def _filtered(parsed: FilterExpression, names: set[str], column: int) -> Evaluat
         filters.append((function.filter, evaluators[0] if evaluators else None))
     has_default = bool(filters) and filters[0][0].name in _DEFAULTS
     if isinstance(parsed.var, Variable):
-        value = _variable(parsed.var, set() if has_default else names, column)
+        value = _variable(parsed.var, names, column)
     else:
         value = _constant(parsed.var, column)
     if has_default:

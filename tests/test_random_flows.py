@@ -16,7 +16,8 @@ from django.utils import timezone
 from flowcontrol import registry
 from flowcontrol.base import ActionContext, BaseAction, Effect, Next
 from flowcontrol.documents import import_flow
-from flowcontrol.engine import continue_flowruns, executor, start_flow
+from flowcontrol.engine import continue_flowruns, faults, start_flow
+from flowcontrol.engine.stretch import Stretch
 from flowcontrol.models import FlowRun
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
@@ -105,7 +106,7 @@ class _Tree:
         # {id} is filled in below, once the step has one.
         state: dict[str, str] = {"n": "n|add:1", "trace": "trace|add:'{id},'"}
         if self.draw(st.booleans()):
-            state["seen_i"] = "i|default:'-1'|add:0"
+            state["seen_i"] = "i|default_if_none:'-1'|add:0"
         return Step({"action": "builtin.update_state", "config": {"state": state, "evaluate": True}})
 
     def reset(self, depth: int) -> Step:
@@ -188,8 +189,8 @@ def trees(draw: st.DrawFn) -> list[Step]:
 def _survive(monkeypatch: pytest.MonkeyPatch, kills: Iterator[bool]) -> int:
     """Execute everything to its end, though the process dies wherever ``kills`` says; returns how often it did."""
     died = 0
-    for point in ("ask", "write"):
-        real = getattr(executor._Execution, point)
+    for point in ("called", "follow", "ending", "leaving"):
+        real = getattr(Stretch, point)
 
         def dying(self: Any, *args: Any, real: Any = real, **kwargs: Any) -> Any:
             if next(kills, False):
@@ -199,7 +200,13 @@ def _survive(monkeypatch: pytest.MonkeyPatch, kills: Iterator[bool]) -> int:
                 raise Killed
             return result
 
-        monkeypatch.setattr(executor._Execution, point, dying)
+        monkeypatch.setattr(Stretch, point, dying)
+
+    def reached(name: str) -> None:
+        if next(kills, False):
+            raise Killed
+
+    monkeypatch.setattr(faults, "_plan", reached)
     now = timezone.now()
     for _ in range(5_000):
         if not FlowRun.objects.live().exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC
 from itertools import pairwise
 from typing import Any
@@ -34,18 +35,13 @@ def program(tree: Tree) -> Program:
             node = Node(index, id_, id_, "test.any", _Action(), {}, parent, "steps" if name else "", None, {})
             nodes.append(node)
             first = add(inside, index, id_)
-            nodes[index] = Node(*_values(node)[:-1], {"steps": first})
+            nodes[index] = replace(node, branches={"steps": first})
         for index, following in pairwise(indexes):
-            values = _values(nodes[index])
-            nodes[index] = Node(*values[:-2], following, values[-1])
+            nodes[index] = replace(nodes[index], next=following)
         return indexes[0] if indexes else None
 
     first = add(tree, None, "")
     return Program("flow", tuple(nodes), first, {node.id: node.index for node in nodes}, "", None, Limits())
-
-
-def _values(node: Node) -> list[Any]:
-    return [getattr(node, name) for name in Node.__dataclass_fields__]
 
 
 trees = st.recursive(st.just([]), lambda inner: st.lists(inner, max_size=4), max_leaves=30)

@@ -22,6 +22,7 @@ from flowcontrol.engine import (
     Refused,
     Started,
     cancel_runs,
+    checkpoints,
     continue_flowruns,
     execute_run,
     fire_trigger,
@@ -30,7 +31,6 @@ from flowcontrol.engine import (
     restart_run,
     resume_runs,
     start_flow,
-    transitions,
 )
 from flowcontrol.exceptions import FlowNotFound, FlowNotStartable, StateError
 from flowcontrol.models import Event, Flow, FlowRun
@@ -602,16 +602,16 @@ def test_what_a_database_action_writes_is_gone_when_its_checkpoint_is(
 ) -> None:
     flow(step("write", "w"))
     start_flow("flow")
-    real = transitions.write
+    real = checkpoints.settle
 
     def dying(*args: Any, **kwargs: Any) -> None:
         raise Died
 
-    monkeypatch.setattr(transitions, "write", dying)
+    monkeypatch.setattr(checkpoints, "settle", dying)
     with pytest.raises(Died):
         continue_flowruns()
     assert not Group.objects.exists()
-    monkeypatch.setattr(transitions, "write", real)
+    monkeypatch.setattr(checkpoints, "settle", real)
     continue_flowruns(now=after_the_lease())
     assert (FlowRun.objects.get().status, Group.objects.count()) == ("completed", 1)
 

@@ -162,7 +162,7 @@ class ActionContext(Protocol):
     #: The step's own memory for as long as it is visited (a loop's counter); values as in a state.
     locals: MutableMapping[str, Any]
     step_id: str
-    #: 1 for the first try of this visit, one more after each crash in it.
+    #: 1 for the first try of this visit, one more after each failure that is retried, and after each crash.
     attempt: int
     #: Aware; the database's clock.
     now: datetime
@@ -170,6 +170,10 @@ class ActionContext(Protocol):
     @property
     def run_id(self) -> int:
         """The run's primary key."""
+
+    @property
+    def branches(self) -> frozenset[str]:
+        """Names of the step's branches that have steps in them."""
 
     @property
     def idempotency_key(self) -> str:

@@ -48,6 +48,29 @@ def _integer(minimum: int) -> tuple[str, Callable[[Any], Any]]:
     return kind, clean
 
 
+def _optional(kind: tuple[str, Callable[[Any], Any]]) -> tuple[str, Callable[[Any], Any]]:
+    words, clean_value = f"{kind[0]}, or None", kind[1]
+
+    def clean(value: Any) -> Any:
+        try:
+            return None if value is None else clean_value(value)
+        except ValueError as error:
+            raise ValueError(f"{error}, or None") from error
+
+    return words, clean
+
+
+def _boolean() -> tuple[str, Callable[[Any], Any]]:
+    kind = "True or False"
+
+    def clean(value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise ValueError(f"has to be {kind}")
+        return value
+
+    return kind, clean
+
+
 def _choice(*choices: str) -> tuple[str, Callable[[Any], Any]]:
     kind = "one of " + ", ".join(f'"{choice}"' for choice in choices)
 
@@ -235,6 +258,14 @@ SETTINGS: tuple[Setting, ...] = (
         "The largest state that a run may have; the step that makes it larger fails.",
         "bytes",
     ),
+    _define(
+        "STEP_TIMEOUT_SECONDS",
+        3_600,
+        _integer(1),
+        "Time limit of a call of an action that touches the world, in a worker's thread, unless the step or the action "
+        "has one of its own.",
+        "seconds",
+    ),
     _define("BATCH_SIZE", 100, _integer(1), "How many runs a worker claims at a time.", "runs"),
     _define(
         "EVENT_RETENTION_DAYS",
@@ -242,6 +273,37 @@ SETTINGS: tuple[Setting, ...] = (
         _integer(0),
         "How long an event that no run consumed is kept.",
         "days",
+    ),
+    _define(
+        "RUN_RETENTION_DAYS",
+        None,
+        _optional(_integer(0)),
+        "How long an ended run is kept, with its history, before a worker deletes it; None: for ever. "
+        "`manage.py flowcontrol prune` does it by hand.",
+        "days",
+    ),
+    _define(
+        "LISTEN_NOTIFY",
+        True,
+        _boolean(),
+        "Whether workers on PostgreSQL are woken by notifications. Switch it off behind a pooler that shares "
+        "connections by transaction, such as PgBouncer; workers then look for due runs again and again.",
+    ),
+    _define(
+        "WORKER_HEARTBEAT_SECONDS",
+        10,
+        _integer(1),
+        "How often a worker says that it is there, for `manage.py flowcontrol stats`. One that said nothing for "
+        "three times as long counts as dead.",
+        "seconds",
+    ),
+    _define(
+        "HEALTH_SECONDS",
+        60,
+        _integer(1),
+        "A worker whose loop made no round for so long tells its health check that it is not well. Have it be "
+        "more than the longest step takes.",
+        "seconds",
     ),
 )
 
@@ -267,8 +329,13 @@ class Settings:
     EXPRESSION_PROPERTIES: Mapping[str, tuple[str, ...]]
     STATE_WARN_BYTES: int
     STATE_MAX_BYTES: int
+    STEP_TIMEOUT_SECONDS: int
     BATCH_SIZE: int
     EVENT_RETENTION_DAYS: int
+    RUN_RETENTION_DAYS: int | None
+    LISTEN_NOTIFY: bool
+    WORKER_HEARTBEAT_SECONDS: int
+    HEALTH_SECONDS: int
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-from ..base import BaseAction
+from ..base import BaseAction, Retry
 from ..expressions import Expression
 from ..registry import MissingAction
 
@@ -46,6 +47,9 @@ class Node:
     next: int | None
     #: First enabled step of each branch the action declares; None for an empty one.
     branches: Mapping[str, int | None]
+    #: How it is tried again, and the time limit of one call: of the step, or else of its action.
+    retry: Retry | None = None
+    timeout: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +66,5 @@ class Program:
     #: While this is not true, a run is discarded.
     condition: Expression | None
     limits: Limits
+    #: What of the runs' history is kept: ``full``, ``errors`` or ``none``.
+    history: str = "full"

@@ -8,18 +8,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
-from typing import Any
+from typing import Any, cast
 
 from django.db import connections, router, transaction
+from django.db.models import Exists, OuterRef
+from django.db.models.sql import UpdateQuery
 
 from .. import conf
-from ..models import FlowRun
+from ..models import Flow, FlowRun
 from ..models.database import DatabaseNow
 from ..models.run import FlowRunQuerySet
-from . import transitions
+from . import faults, transitions
 from .clock import Clock
 
-__all__ = ["Claim", "claim", "database", "lease_length", "renew"]
+__all__ = ["Claim", "Share", "claim", "database", "lease_length", "renew"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +44,94 @@ def lease_length() -> timedelta:
     return timedelta(seconds=conf.get("LEASE_SECONDS"))
 
 
-def claim(limit: int, clock: Clock, run_ids: Sequence[int] | None = None) -> list[Claim]:
-    """Take up to ``limit`` due runs (of these ids, when given), longest due first."""
+def claim(
+    limit: int, clock: Clock, run_ids: Sequence[int] | None = None, *, flow_id: int | None = None
+) -> list[Claim]:
+    """Take up to ``limit`` due runs (of these ids or of this flow, when given), longest due first."""
+    faults.reach("claim.before")
     runs = FlowRun.objects.using(database())
     due = runs.due(clock.now())
+    if flow_id is not None:
+        due = due.filter(flow_id=flow_id)
     if run_ids is not None:
         due = due.filter(pk__in=run_ids)
     token = uuid.uuid4().hex
-    started = time.monotonic()
-    features = connections[due.db].features
-    if features.has_select_for_update:
+    connection = connections[due.db]
+    if run_ids is not None and len(run_ids) == 1 and connection.vendor == "postgresql":
+        taken = _take_one(run_ids[0], token, clock)
+    elif connection.features.has_select_for_update:
         taken = _take_locked(due, limit, token, clock)
     else:
         # SQLite has no row locks: the UPDATE repeats the condition, so that of two workers one gets each run.
         ids = run_ids if run_ids is not None else _pick(due, limit)
         taken = _take_by_update(due, ids, token, clock) if ids else []
+    # After the claim, so that the time told from here is never ahead of the database's.
+    started = time.monotonic()
+    if taken:
+        faults.reach("claim.after")
     return [Claim(run, token, clock.at_claim(run.claimed_at), started) for run in taken]
+
+
+class Share:
+    """Claims for one worker, so that each flow gets its share when more is due than is taken at once.
+
+    As long as a claim takes everything that is due, the longest due goes first. Once a claim is full, flows take
+    turns, those of a higher priority before the others: 100,000 due runs of one flow do not keep another one waiting.
+    A worker of certain queues always takes flow by flow.
+    """
+
+    def __init__(self, queues: Sequence[str] = ()) -> None:
+        self.queues = tuple(queues)
+        self._is_crowded = False
+        #: The flow whose turn was last.
+        self._last = 0
+
+    def claim(self, limit: int, clock: Clock) -> list[Claim]:
+        """Take up to ``limit`` due runs."""
+        takes_turns = self._is_crowded or self.queues
+        taken = self._by_flow(limit, clock) if takes_turns else claim(limit, clock)
+        self._is_crowded = len(taken) >= limit
+        return taken
+
+    def _by_flow(self, limit: int, clock: Clock) -> list[Claim]:
+        taken: list[Claim] = []
+        for flow_ids in self._due_flows(clock):
+            share = -(-(limit - len(taken)) // len(flow_ids))
+            for flow_id in flow_ids:
+                wanted = min(share, limit - len(taken))
+                if wanted <= 0:
+                    return taken
+                taken += claim(wanted, clock, flow_id=flow_id)
+                self._last = flow_id
+        return taken
+
+    def _due_flows(self, clock: Clock) -> list[list[int]]:
+        """Flows that have due runs: the highest priority first, and among equals those after the last one."""
+        runs = FlowRun.objects.using(database()).filter(flow_id=OuterRef("pk"), due_at__lte=clock.now())
+        flows = Flow.objects.using(database()).filter(Exists(runs))
+        if self.queues:
+            flows = flows.filter(queue__in=self.queues)
+        by_priority: dict[int, list[int]] = {}
+        for pk, priority in flows.order_by("-priority", "pk").values_list("pk", "priority"):
+            by_priority.setdefault(priority, []).append(pk)
+        return [sorted(ids, key=lambda pk: (pk <= self._last, pk)) for ids in by_priority.values()]
+
+
+def _take_one(run_id: int, token: str, clock: Clock) -> list[Any]:
+    """One run by its id, in one statement.
+
+    Its commit does not wait for the disk: a claim that a crash of the database undoes leaves the run due, and the
+    token keeps whoever held it from writing.
+    """
+    due = FlowRun.objects.using(database()).filter(pk=run_id, due_at__lte=clock.now())
+    update = cast("UpdateQuery", due.query.chain(UpdateQuery))
+    update.add_update_values(transitions.running(token, clock, lease_length()))
+    sql, parameters = update.get_compiler(due.db).as_sql()
+    # Inside somebody's transaction it would be that one's commit.
+    is_ours = not connections[due.db].in_atomic_block
+    unwaited = ", set_config('synchronous_commit', 'off', true) AS unwaited" if is_ours else ""
+    returned = f" RETURNING *, STATEMENT_TIMESTAMP() AS claimed_at{unwaited}"
+    return list(FlowRun.objects.using(due.db).raw(sql + returned, parameters))
 
 
 def _take_locked(due: FlowRunQuerySet, limit: int, token: str, clock: Clock) -> list[Any]:

@@ -10,17 +10,17 @@ from django.db.models.expressions import Combinable, Expression
 
 from ..models.database import DatabaseNow
 
-__all__ = ["Clock", "VirtualClock"]
+__all__ = ["Clock", "FixedClock", "VirtualClock"]
 
 
 class Clock:
     """The database's clock: the same for all workers, whatever their own say."""
 
-    def now(self) -> Expression:
+    def now(self) -> Expression | datetime:
         """The present time as a value for a query."""
         return DatabaseNow()
 
-    def after(self, delay: timedelta) -> Combinable:
+    def after(self, delay: timedelta) -> Combinable | datetime:
         """The time so much later than now as a value for a query."""
         return DatabaseNow() + delay
 
@@ -53,3 +53,17 @@ class VirtualClock(Clock):
 
     def since(self, claimed_at: datetime, started: float) -> datetime:
         return self._now
+
+
+class FixedClock(Clock):
+    """One moment as plain dates: what the holder of a lease writes, so that many runs go into one statement."""
+
+    def __init__(self, now: datetime) -> None:
+        # No finer than SQLite's clock is, or what is due at once would be due in less than a millisecond.
+        self._now = now.replace(microsecond=now.microsecond // 1_000 * 1_000)
+
+    def now(self) -> datetime:
+        return self._now
+
+    def after(self, delay: timedelta) -> datetime:
+        return self._now + delay

@@ -80,6 +80,7 @@ class StepContext:
 
     __slots__ = (
         "_log",
+        "_node",
         "_path",
         "_scope",
         "_variables",
@@ -110,11 +111,18 @@ class StepContext:
         self._scope: Scope | None = None
         self._log: logging.LoggerAdapter[logging.Logger] | None = None
         self.config = node.config
+        self._node = node
         self.state: MutableMapping[str, Any] = state
         self.locals: MutableMapping[str, Any] = memory
         self.step_id = node.id
         self.attempt = attempt
         self.now = now
+
+    def undo(self) -> None:
+        """Have the state as it was before the call."""
+        state = self.state
+        assert isinstance(state, State)
+        state.rollback()
 
     @property
     def run_id(self) -> int:
@@ -123,6 +131,10 @@ class StepContext:
     @property
     def object(self) -> Model | None:
         return self._view.load_object()
+
+    @property
+    def branches(self) -> frozenset[str]:
+        return frozenset(name for name, first in self._node.branches.items() if first is not None)
 
     @property
     def idempotency_key(self) -> str:

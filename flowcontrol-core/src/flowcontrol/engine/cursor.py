@@ -17,6 +17,7 @@ from ..exceptions import FlowcontrolError, InvalidDecision
 
 __all__ = [
     "BRANCH",
+    "FAILURE",
     "RUN",
     "WAIT",
     "Ending",
@@ -25,6 +26,7 @@ __all__ = [
     "PositionGone",
     "advance",
     "begin",
+    "catch",
     "dump",
     "load",
     "place",
@@ -33,6 +35,7 @@ __all__ = [
 RUN = "run"
 BRANCH = "branch"
 WAIT = "wait"
+FAILURE = "failure"
 
 COMPLETED = "completed"
 STOPPED = "stopped"
@@ -62,8 +65,12 @@ class Frame(NamedTuple):
 class Position(NamedTuple):
     frames: tuple[Frame, ...]
     phase: str = RUN
-    #: Which branch ended, in phase ``branch``.
+    #: Which branch ended or failed, in the phases ``branch`` and ``failure``.
     branch: str = ""
+    #: Tries of this question, the present one included.
+    attempt: int = 1
+    #: Id of the event that ended the wait, kept for another try; 0 for none.
+    event: int = 0
 
     @property
     def node(self) -> int:
@@ -131,7 +138,11 @@ def _return(program: Program, position: Position, decision: Any) -> Position | E
 
 def _leave(program: Program, position: Position, decision: Any) -> Position | Ending:
     parents = position.frames[:-1]
-    return _next(program, Position(parents), decision) if parents else Ending(STOPPED, NO_PARENT)
+    if not parents:
+        return Ending(STOPPED, NO_PARENT)
+    if getattr(program.nodes[parents[-1].node].action, "keeps_leaving", False):
+        return Position(parents, BRANCH, parents[-1].branch)
+    return _next(program, Position(parents), decision)
 
 
 def _stop(program: Program, position: Position, decision: StopFlow) -> Position | Ending:
@@ -157,6 +168,17 @@ _FOLLOW: dict[type, Callable[[Program, Position, Any], Position | Ending]] = {
     Fail: _fail,
     Wait: _wait,
 }
+
+
+def catch(program: Program, position: Position) -> Position | None:
+    """Where the failure of a step is dealt with: the nearest step around it whose action catches failures."""
+    frames = position.frames[:-1]
+    while frames:
+        frame = frames[-1]
+        if frame.branch and getattr(program.nodes[frame.node].action, "catches_failures", False):
+            return Position(frames, FAILURE, frame.branch)
+        frames = frames[:-1]
+    return None
 
 
 def place(program: Program, step: str, stands: Position | None = None) -> Position:
@@ -212,7 +234,10 @@ def dump(program: Program, position: Position) -> str:
         [program.nodes[f.node].id, f.path, f.branch, f.entries, dict(f.locals), dict(f.variables)]
         for f in position.frames
     ]
-    return state.encode({"frames": frames, "phase": position.phase, "branch": position.branch})
+    stored: dict[str, Any] = {"frames": frames, "phase": position.phase, "branch": position.branch}
+    if position.attempt != 1 or position.event:
+        stored |= {"attempt": position.attempt, "event": position.event}
+    return state.encode(stored)
 
 
 def load(program: Program, text: str) -> Position | Ending:
@@ -228,7 +253,8 @@ def load(program: Program, text: str) -> Position | Ending:
                 f'The run stands at step "{step}", which this version of "{program.slug}" does not have.'
             )
         frames.append(Frame(index, path, branch, entries, _readable(locals_), _readable(variables)))
-    return Position(tuple(frames), stored["phase"], stored["branch"])
+    tries = stored.get("attempt", 1), stored.get("event", 0)
+    return Position(tuple(frames), stored["phase"], stored["branch"], *tries)
 
 
 def _readable(stored: dict[str, Any]) -> Mapping[str, Any]:

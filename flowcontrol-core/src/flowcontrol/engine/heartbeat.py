@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from django.db import Error, connections
 
 from .claims import database, lease_length, renew
 
-__all__ = ["kept_alive"]
+__all__ = ["hold", "let_go"]
 
 logger = logging.getLogger("flowcontrol.engine")
 
@@ -56,11 +55,11 @@ class _Heartbeat:
 _heartbeat = _Heartbeat()
 
 
-@contextmanager
-def kept_alive(token: str, run_ids: Sequence[int]) -> Iterator[None]:
-    """While the block runs, the leases of these runs are renewed three times in their length."""
+def hold(token: str, run_ids: Sequence[int]) -> None:
+    """Have the leases of these runs renewed three times in their length, until ``let_go``."""
     _heartbeat.hold(token, run_ids)
-    try:
-        yield
-    finally:
-        _heartbeat.let_go(token)
+
+
+def let_go(token: str) -> None:
+    """Renew no more what was claimed with this token."""
+    _heartbeat.let_go(token)

@@ -1,6 +1,6 @@
 """The one door for every change of a run's status: which may follow which, and what else is written with it.
 
-A transition is a dict of column values. ``write`` applies it as the worker that holds the lease, ``change`` from
+A transition is a dict of column values. ``checkpoints`` applies it as the worker that holds the lease, ``change`` from
 outside to whatever runs allow it; both are one guarded UPDATE.
 """
 
@@ -11,7 +11,6 @@ from typing import Any
 
 from django.db.models import Case, F, Q, QuerySet, Value, When
 
-from ..exceptions import LeaseLost
 from ..models import FlowRun, RunStatus
 from .clock import Clock
 
@@ -22,6 +21,7 @@ __all__ = [
     "discarded",
     "ended",
     "handed_back",
+    "looked_at_again",
     "may_change",
     "paused",
     "queued",
@@ -30,7 +30,6 @@ __all__ = [
     "unclaimed",
     "waiting",
     "woken",
-    "write",
 ]
 
 _LIVE = frozenset(
@@ -87,6 +86,12 @@ def handed_back(clock: Clock) -> dict[str, Any]:
 def unclaimed(clock: Clock) -> dict[str, Any]:
     """Claimed, but not taken up: due at once, and what it waited for is still to be looked at."""
     return {"status": _waiting_or_pending(), "due_at": clock.now(), **_NO_LEASE}
+
+
+def looked_at_again(clock: Clock, *, is_waiting: bool) -> dict[str, Any]:
+    """The same of one run, by the worker that holds it."""
+    status = RunStatus.WAITING if is_waiting else RunStatus.PENDING
+    return {"status": status, "due_at": clock.now(), **_NO_LEASE}
 
 
 def waiting(until: datetime | None, event: str, match_object: bool) -> dict[str, Any]:
@@ -159,15 +164,6 @@ def _waiting_or_pending() -> Case:
 
 def may_change(status: str, to: RunStatus) -> bool:
     return RunStatus(status) in FROM[to]
-
-
-def write(run_id: int, token: str, values: dict[str, Any], *, unless_pause_requested: bool = False) -> None:
-    """Apply a transition as the holder of the lease. Raises ``LeaseLost``, having written nothing."""
-    held = FlowRun.objects.filter(pk=run_id, token=token)
-    if unless_pause_requested:
-        held = held.filter(is_pause_requested=False)
-    if not held.update(**values):
-        raise LeaseLost(f"Run {run_id} is no longer held under the token {token}.")
 
 
 def change(runs: QuerySet[FlowRun], to: RunStatus, values: dict[str, Any]) -> int:

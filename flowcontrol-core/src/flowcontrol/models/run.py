@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,17 @@ from .flow import Flow, FlowVersion
 if TYPE_CHECKING:
     from django_stubs_ext.db.models.manager import RelatedManager
 
-__all__ = ["FlowRun", "FlowRunQuerySet", "HistoryChunk", "RunStatus", "StepRecord", "object_reference"]
+__all__ = [
+    "FlowRun",
+    "FlowRunQuerySet",
+    "HistoryChunk",
+    "RecordRows",
+    "RunStatus",
+    "StepRecord",
+    "object_reference",
+]
+
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def object_reference(obj: models.Model | None) -> tuple[str, str]:
@@ -246,30 +256,6 @@ class StepRecord:
     error: str = ""
 
     @classmethod
-    def pack(cls, records: Iterable[StepRecord]) -> str:
-        """Records as compact text for one row: [started of the first, [fields of a record] …]."""
-        rows: list[Any] = []
-        origin: datetime | None = None
-        for record in records:
-            origin = origin or record.started_at
-            row = [
-                record.number,
-                record.step,
-                record.path,
-                record.phase,
-                record.attempt,
-                (record.started_at - origin) // timedelta(microseconds=1),
-                record.duration // timedelta(microseconds=1),
-                record.decision,
-            ]
-            if record.changes or record.error:
-                row.append(record.changes)
-            if record.error:
-                row.append(record.error)
-            rows.append(row)
-        return json.dumps([origin and origin.isoformat(), *rows], separators=(",", ":"))
-
-    @classmethod
     def unpack(cls, text: str) -> Iterator[StepRecord]:
         start, *rows = json.loads(text)
         for number, step, path, phase, attempt, offset, duration, decision, *rest in rows:
@@ -284,6 +270,68 @@ class StepRecord:
                 decision,
                 *rest,
             )
+
+
+class RecordRows:
+    """Step records on their way into one ``HistoryChunk``: ``StepRecord.unpack`` reads what ``text`` writes.
+
+    Rows and no objects: one object for each round of a loop would cost more than the round.
+    """
+
+    __slots__ = ("_origin", "_rows", "last_step")
+
+    def __init__(self) -> None:
+        self._origin: datetime | None = None
+        self._rows: list[list[Any]] = []
+        #: Id of the step that the last one is about.
+        self.last_step = ""
+
+    def __bool__(self) -> bool:
+        return bool(self._rows)
+
+    def add(
+        self,
+        number: int,
+        step: str,
+        path: str,
+        phase: str,
+        attempt: int,
+        started_at: datetime,
+        seconds: float,
+        decision: str,
+        changes: Mapping[str, Any] | None = None,
+        error: str = "",
+    ) -> None:
+        """One more record, with the fields of ``StepRecord`` in their order; its duration in seconds."""
+        if self._origin is None:
+            self._origin = started_at
+        row = [
+            number,
+            step,
+            path,
+            phase,
+            attempt,
+            (started_at - self._origin) // _MICROSECOND,
+            int(seconds * 1_000_000),
+            decision,
+        ]
+        if error:
+            row += (changes, error)
+        elif changes:
+            row.append(changes)
+        self._rows.append(row)
+        self.last_step = step
+
+    def text(self) -> str:
+        """Compact text for one row: [started of the first, [fields of a record] …]; empty for no records."""
+        if not self._rows:
+            return ""
+        assert self._origin is not None
+        return json.dumps([self._origin.isoformat(), *self._rows], separators=(",", ":"))
+
+    def clear(self) -> None:
+        self._rows.clear()
+        self._origin = None
 
 
 class HistoryChunk(models.Model):

@@ -1,0 +1,117 @@
+"""Calls of the outside world side by side: threads that make them, so that waiting for it blocks no other run."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from django.db import connections
+
+from .stretch import Call
+from .timelimit import StepTimeout, interrupt
+
+__all__ = ["Calls"]
+
+
+@dataclass(eq=False, slots=True)
+class _Ticket:
+    """A call under way: who it is for, and since when it runs, once it does."""
+
+    owner: Any
+    call: Call
+    began: float | None = None
+    thread_id: int | None = None
+    is_abandoned: bool = False
+
+    @property
+    def deadline(self) -> float | None:
+        return None if self.began is None else self.began + self.call.limit
+
+
+@dataclass(eq=False)
+class Calls:
+    """At most ``size`` calls at a time; further ones wait for their turn.
+
+    A call that takes longer than its limit counts as failed. Its thread cannot be stopped from outside: it is told to
+    end at its next instruction of Python, another one takes its place, and what it answers is not heard.
+    """
+
+    size: int
+    _todo: SimpleQueue[_Ticket | None] = field(default_factory=SimpleQueue)
+    _done: SimpleQueue[tuple[_Ticket, Any]] = field(default_factory=SimpleQueue)
+    _under_way: set[_Ticket] = field(default_factory=set)
+    _threads: int = 0
+
+    def __len__(self) -> int:
+        """Calls that were started and have not been answered."""
+        return len(self._under_way)
+
+    def start(self, owner: Any, call: Call) -> None:
+        ticket = _Ticket(owner, call)
+        self._under_way.add(ticket)
+        if self._threads < min(self.size, len(self._under_way)):
+            self._add_thread()
+        self._todo.put(ticket)
+
+    def answers(self, patience: float) -> list[tuple[Any, Any]]:
+        """Owners of calls that ended, with what was returned or raised; waits for the first up to ``patience`` s."""
+        found: list[tuple[_Ticket, Any]] = []
+        try:
+            if patience > 0 and self._under_way:
+                found.append(self._done.get(timeout=self._until_deadline(patience)))
+            while True:
+                found.append(self._done.get_nowait())
+        except Empty:
+            pass
+        heard = [(ticket.owner, answer) for ticket, answer in found if ticket in self._under_way]
+        self._under_way.difference_update(ticket for ticket, _ in found)
+        return heard + self._overdue()
+
+    def close(self) -> None:
+        """Have the threads end once they have nothing to do."""
+        for _ in range(self._threads):
+            self._todo.put(None)
+        self._threads = 0
+
+    def _until_deadline(self, patience: float) -> float:
+        deadlines = [ticket.deadline for ticket in self._under_way if ticket.deadline is not None]
+        return max(0.0, min(patience, min(deadlines) - time.monotonic())) if deadlines else patience
+
+    def _overdue(self) -> list[tuple[Any, Any]]:
+        now = time.monotonic()
+        late = [
+            ticket for ticket in self._under_way if ticket.deadline is not None and ticket.deadline <= now
+        ]
+        for ticket in late:
+            ticket.is_abandoned = True
+            self._under_way.discard(ticket)
+            assert ticket.thread_id is not None
+            interrupt(ticket.thread_id)
+            self._add_thread(replacing=True)
+        return [(ticket.owner, StepTimeout(ticket.call.limit)) for ticket in late]
+
+    def _add_thread(self, *, replacing: bool = False) -> None:
+        self._threads += not replacing
+        # A daemon, so that a call that hangs does not keep the process from ending.
+        threading.Thread(target=self._work, name="flowcontrol-call", daemon=True).start()
+
+    def _work(self) -> None:
+        while (ticket := self._todo.get()) is not None:
+            ticket.thread_id = threading.get_ident()
+            ticket.began = time.monotonic()
+            try:
+                answer: Any = ticket.call.function()
+            except BaseException as error:  # noqa: BLE001  whatever it is, its run has to hear of it
+                answer = error
+            try:
+                for connection in connections.all(initialized_only=True):
+                    connection.close_if_unusable_or_obsolete()
+                self._done.put((ticket, answer))
+            except StepTimeout:
+                # Told to end while it was ending.
+                return
+            if ticket.is_abandoned:
+                return

@@ -1,0 +1,647 @@
+"""One stretch of a run, from a claim until it is left: asks actions, follows their decisions, says what to write.
+
+It is a generator, so that whoever drives it decides how: one run at a time, or many with their checkpoints written
+together and their calls of the outside world side by side. It yields a ``Checkpoint`` where something has to be
+written before it may go on, and is sent whether it may; and a ``Call`` for an action that touches the world, and is
+sent what the call returned, or is thrown what it raised.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+import traceback
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, NamedTuple
+
+from django.db import connections, transaction
+from django.utils import timezone
+
+from .. import conf
+from .. import state as states
+from ..base import (
+    BaseAction,
+    Decision,
+    Effect,
+    EnterBranch,
+    Fail,
+    Failure,
+    Next,
+    Retry,
+    StopFlow,
+    Wait,
+    Wakeup,
+)
+from ..documents.program import Node, Program
+from ..exceptions import EvaluationError, ObjectGone
+from ..expressions import Scope
+from ..models import Event, RunStatus
+from ..models.run import RecordRows
+from ..registry import MissingAction
+from ..state import State
+from . import announce, checkpoints, cursor, faults, limits, programs, transitions
+from .awaiting import announce_end, first_event, wake_if_event_came
+from .checkpoints import Checkpoint
+from .claims import Claim, database, lease_length
+from .clock import Clock, FixedClock
+from .context import RunView, StepContext
+from .current import current_run
+from .cursor import Ending, Position
+from .timelimit import StepTimeout, time_limit
+
+__all__ = ["Call", "Request", "Stretch"]
+
+logger = logging.getLogger("flowcontrol.engine")
+
+#: A changed value longer than this, as text, is not repeated in the history.
+_LONGEST_CHANGE = 1_000
+
+#: Types that need no look before they are stored: a loop's counter is one.
+_PLAIN = frozenset({bool, int, str, type(None)})
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of an action that touches the world, to be made now, in this thread or another."""
+
+    function: Callable[[], Decision]
+    #: Seconds after which it counts as failed; and whether the step or its action says so, or only the settings.
+    limit: float
+    is_explicit: bool
+
+
+Request = Checkpoint | Call
+#: Sent: whether a checkpoint was written (or the run paused instead), or the decision that a call answered.
+Requests = Generator[Request, Any, Any]
+
+
+class _StepFailed(Exception):
+    """An action raised, or answered with what cannot be followed or stored; the cause is the error."""
+
+
+class ActionFailed(Exception):
+    """An action answered ``Fail`` with a text."""
+
+
+class _Question(NamedTuple):
+    """An action about to be asked, and what it was given."""
+
+    node: Node
+    position: Position
+    context: StepContext
+    memory: dict[str, Any]
+    attempt: int
+    began: float
+
+
+class Stretch:
+    """See the module. ``go`` is the generator; what goes wrong with the run itself never leaves it."""
+
+    program: Program
+    view: RunView
+    state: State
+
+    def __init__(self, claim: Claim, clock: Clock, should_stop: Callable[[], bool]) -> None:
+        self.run = claim.run
+        self.claim = claim
+        self.clock = clock
+        self.should_stop = should_stop
+        self.records = RecordRows()
+        self.visit_count = self.run.visit_count
+        self.stored_state = self.run.state_json
+        #: Claims without a checkpoint are tries of the step at hand.
+        self.crashes = self.run.claim_count - 1
+        self.wakeup = Wakeup()
+        #: The event behind the wake-up; it counts as taken once the step has answered.
+        self.event_id = self.run.last_event_id
+
+    def go(self) -> Requests:
+        run = self.run
+        self.program = programs.load(run.version_id)
+        self.view = RunView(run, self.program.slug)
+        self.state = State.from_text(run.state_json)
+        self.keeps_all = self.program.history == "full"
+        most = conf.get("MAX_STEPS")
+        slice_end = min(most, self.visit_count + conf.get("TIME_SLICE_STEPS"))
+        nodes, should_stop = self.program.nodes, self.should_stop
+        position = yield from self.taken_up()
+        while position is not None:
+            node = nodes[position.node]
+            action = node.action
+            if isinstance(action, MissingAction):
+                yield self.leaving(self.blocked(node, action), position)
+                return
+            if self.visit_count >= slice_end or should_stop():
+                yield from self.interrupted(position, most)
+                return
+            try:
+                if action.effect is Effect.PURE:
+                    question = self.question(node, position)
+                    following, checkpoint = self.follow(question, self.called_here(question))
+                elif action.effect is Effect.DATABASE:
+                    following, checkpoint = self.in_transaction(node, position)
+                else:
+                    if self.records and not (yield self.checkpoint(position)):
+                        return
+                    question = self.question(node, position)
+                    decision = yield from self.outside(question)
+                    following, checkpoint = self.follow(question, decision)
+            except _StepFailed as failed:
+                following, checkpoint = self.failed(position, node, failed)
+            if checkpoint is not None and not (yield checkpoint):
+                return
+            position = following
+
+    # -- before the first step ---------------------------------------------------------------------------------
+
+    def taken_up(self) -> Generator[Request, Any, Position | None]:
+        """Where to go on; None when the run is left for a reason that has nothing to do with its steps."""
+        run = self.run
+        if run.is_pause_requested:
+            yield self.leaving({}).paused()
+        elif run.claim_count > conf.get("MAX_CRASHES"):
+            yield self.ending(
+                RunStatus.FAILED, f"{run.claim_count - 1} workers in a row vanished while at this step."
+            )
+        else:
+            try:
+                left = self.not_admitted() or self.not_woken() or self.condition_not_held()
+            except _Left:
+                return None
+            if left is not None:
+                yield left
+            else:
+                if run.started_at is None:
+                    run.started_at = self.claim.claimed_at
+                    announce.started(run, self.program.slug)
+                position = self.stands_at()
+                if isinstance(position, Position):
+                    return position
+                yield position
+        return None
+
+    def stands_at(self) -> Position | Checkpoint:
+        try:
+            position = cursor.load(self.program, self.run.cursor_json)
+        except cursor.PositionGone as error:
+            return self.ending(RunStatus.FAILED, str(error))
+        if isinstance(position, Ending):
+            return self.ending(RunStatus.COMPLETED, position.reason)
+        if position.event:
+            # A retry of what an event woke: the step is asked about the same event again.
+            event = Event.objects.using(database()).filter(pk=position.event).first()
+            if event is not None:
+                self.wakeup = _woken_by(event)
+        return position
+
+    def not_admitted(self) -> Checkpoint | None:
+        """Pass the flow's limits; a run that may not start is discarded, or queued."""
+        run, bounds = self.run, self.program.limits
+        if run.admitted_at is not None:
+            return None
+        if not bounds:
+            run.admitted_at = self.claim.claimed_at
+            return None
+        with transaction.atomic(using=database()):
+            limits.lock(run.flow_id)
+            verdict = limits.admit(run.flow_id, bounds, run.object_model, run.object_id, self.clock, run.pk)
+            if verdict.is_admitted:
+                # Written now, under the lock: the next starter has to see it.
+                self.settle({"admitted_at": self.claim.claimed_at, "reason": ""})
+                return None
+            if verdict.is_queued:
+                queued = transitions.queued(verdict.reason, self.moment(), limits.recheck())
+                self.settle({"admitted_at": None, **queued})
+        if verdict.is_queued:
+            raise _Left
+        run.admitted_at = self.claim.claimed_at
+        return self.ending(RunStatus.DISCARDED, f"Not started: {verdict.reason}.")
+
+    def settle(self, values: Mapping[str, Any]) -> None:
+        checkpoints.settle(Checkpoint(self.run, self.claim.token, values))
+
+    def not_woken(self) -> Checkpoint | None:
+        """Take the event that the run waits for; waiting again, when it was woken for nothing."""
+        run = self.run
+        if not run.wait_event:
+            return None
+        event = first_event(run)
+        if event is not None:
+            faults.reach("event.consume")
+            self.event_id = event.pk
+            self.wakeup = _woken_by(event)
+            return None
+        if run.wait_until is not None and run.wait_until <= self.now():
+            return None
+        values = transitions.waiting(run.wait_until, run.wait_event, run.wait_match_object)
+        return Checkpoint(
+            run,
+            self.claim.token,
+            values,
+            heeds_pause=True,
+            after=partial(wake_if_event_came, run, self.clock),
+        )
+
+    def condition_not_held(self) -> Checkpoint | None:
+        """Ask the flow's condition; a run for which it is not true any more is discarded."""
+        condition = self.program.condition
+        if condition is None:
+            return None
+        scope = Scope(self.state.read, {}, self.view.facts, self.now(), self.view.load_object)
+        try:
+            if condition.evaluate(scope):
+                return None
+        except ObjectGone as error:
+            return self.ending(RunStatus.DISCARDED, str(error))
+        except EvaluationError as error:
+            told = f"The condition of the flow cannot be evaluated: {error}"
+            return self.ending(RunStatus.FAILED, told)
+        return self.ending(RunStatus.DISCARDED, f"The condition of the flow is not true: {condition.source}")
+
+    # -- steps -------------------------------------------------------------------------------------------------
+
+    def interrupted(self, position: Position, most: int) -> Requests:
+        """The time slice is over, the worker stops, or the run took too many steps."""
+        if self.visit_count >= most:
+            reason = f"The run took {self.visit_count} steps (the setting MAX_STEPS). Does a loop never end?"
+            yield self.ending(RunStatus.FAILED, reason, position=position)
+        elif position.phase == cursor.WAIT:
+            # What ended its wait was not told to the action yet, and is looked at again by whoever is next.
+            is_waiting = self.run.wait_until is not None or bool(self.run.wait_event)
+            yield self.leaving(transitions.looked_at_again(self.moment(), is_waiting=is_waiting), position)
+        else:
+            yield self.leaving(transitions.handed_back(self.moment()), position)
+
+    def blocked(self, node: Node, missing: MissingAction) -> Mapping[str, Any]:
+        reason = f'Step "{node.name}" ({node.id}): {missing.reason} {missing.hint}'.strip()
+        recheck = timedelta(seconds=conf.get("BLOCKED_RECHECK_SECONDS"))
+        return transitions.blocked(reason, self.moment(), recheck)
+
+    def in_transaction(self, node: Node, position: Position) -> tuple[Position | None, Checkpoint | None]:
+        """One transaction for what the action writes and for the checkpoint that says it was done."""
+        with transaction.atomic(using=database()):
+            faults.reach("effect.before")
+            question = self.question(node, position)
+            following, checkpoint = self.follow(question, self.called_here(question))
+            faults.reach("effect.after")
+            assert checkpoint is not None
+            if not checkpoints.settle(checkpoint):
+                following = None
+        return following, None
+
+    def outside(self, question: _Question) -> Generator[Request, Any, Decision]:
+        """Have the action called by whoever drives this stretch."""
+        faults.reach("effect.before")
+        limit = question.node.timeout
+        seconds = conf.get("STEP_TIMEOUT_SECONDS") if limit is None else limit.total_seconds()
+        try:
+            decision: Decision = yield Call(partial(self.called, question), seconds, limit is not None)
+        except StepTimeout as error:
+            # Its thread may still be at work on the state that it was given.
+            self.state = State.from_text(self.state.text())
+            raise _StepFailed from error
+        faults.reach("effect.after")
+        return decision
+
+    def question(self, node: Node, position: Position) -> _Question:
+        """What the step is asked, and with what."""
+        frame = position.frames[-1]
+        memory = dict(frame.locals)
+        attempt = position.attempt + self.crashes
+        self.crashes = 0
+        context = StepContext(
+            self.view,
+            node,
+            self.state,
+            memory,
+            variables=frame.variables,
+            path=frame.path,
+            attempt=attempt,
+            now=self.now(),
+        )
+        return _Question(node, position, context, memory, attempt, time.monotonic())
+
+    def called_here(self, question: _Question) -> Decision:
+        """Call the action in this thread, within its time limit."""
+        limit = question.node.timeout
+        if limit is None:
+            return self.called(question)
+        try:
+            with time_limit(limit.total_seconds()):
+                return self.called(question)
+        except StepTimeout as error:
+            question.context.undo()
+            raise _StepFailed from error
+
+    def called(self, question: _Question) -> Decision:
+        """Call the action. Raises ``_StepFailed``, and the state is then as it was before."""
+        reset = current_run.set(self.run.pk)
+        try:
+            return self.answered(question)
+        except (Exception, SystemExit) as error:
+            question.context.undo()
+            raise _StepFailed from error
+        finally:
+            current_run.reset(reset)
+
+    def answered(self, question: _Question) -> Decision:
+        position, context = question.position, question.context
+        action = question.node.action
+        assert isinstance(action, BaseAction)
+        if position.phase == cursor.BRANCH:
+            decision = action.after_branch(context, position.branch)
+        elif position.phase == cursor.WAIT:
+            decision = action.after_wait(context, self.wakeup)
+        else:
+            decision = action.run(context)
+        return _checked(decision)
+
+    def follow(self, question: _Question, decision: Decision) -> tuple[Position | None, Checkpoint | None]:
+        """Where the answer leads, and what has to be written before; no position: the run is left with that.
+
+        Raises ``_StepFailed`` for an answer that cannot be followed, and for a state that cannot be stored.
+        """
+        node, position = question.node, question.position
+        frame = position.frames[-1]
+        try:
+            if question.memory != frame.locals:
+                _check_storable(question.memory)
+                frame = frame._replace(locals=question.memory)
+                position = position._replace(frames=(*position.frames[:-1], frame))
+            target = cursor.advance(self.program, position, decision)
+            changes = self.state.changes()
+        except Exception as error:
+            self.state.rollback()
+            raise _StepFailed from error
+        self.state.commit()
+        if self.keeps_all:
+            self.records.add(
+                self.visit_count,
+                node.id,
+                frame.path,
+                position.phase,
+                question.attempt,
+                question.context.now,
+                time.monotonic() - question.began,
+                _told(decision),
+                _shortened(changes),
+            )
+        self.visit_count += 1
+        self.run.last_event_id = self.event_id
+        if isinstance(target, Ending):
+            return None, self.ending(RunStatus(target.status), target.reason)
+        if isinstance(decision, Wait):
+            return None, self.waiting(decision, target)
+        action = node.action
+        assert isinstance(action, BaseAction)
+        return target, None if action.effect is Effect.PURE else self.checkpoint(target)
+
+    # -- failures ----------------------------------------------------------------------------------------------
+
+    def failed(
+        self, position: Position, node: Node, failed: _StepFailed
+    ) -> tuple[Position | None, Checkpoint | None]:
+        """The step raised: try again later, go where somebody deals with it, or end the run where it stands."""
+        error = failed.__cause__
+        assert error is not None
+        told = str(error) if isinstance(error, ActionFailed) else f"{type(error).__name__}: {error}"
+        retry = self.retry_of(node, position, error)
+        self.record_failure(node, position, "Retry" if retry else "Fail", told)
+        if self.view.is_object_gone:
+            # What the run is about was deleted, which is no fault of the step.
+            return None, self.ending(RunStatus.DISCARDED, str(error), position=position)
+        if retry is not None:
+            return None, self.retrying(position, retry, error, told)
+        kind = "Fail" if isinstance(error, ActionFailed) else type(error).__name__
+        message = str(error)[:_LONGEST_CHANGE]
+        failure = Failure(node.id, node.name, kind, message, position.attempt)
+        caught = self.caught(position, failure)
+        if caught is not None:
+            return caught
+        reason = f'Step "{node.name}" ({node.id}) failed: {told}'
+        trace = "".join(traceback.format_exception(error))
+        return None, self.ending(RunStatus.FAILED, reason, trace, position=position)
+
+    def retry_of(self, node: Node, position: Position, error: BaseException) -> Retry | None:
+        retry = node.retry
+        if retry is None or position.attempt >= retry.attempts or not _is_one_of(error, retry.on):
+            return None
+        return retry
+
+    def retrying(self, position: Position, retry: Retry, error: BaseException, told: str) -> Checkpoint:
+        """Wait in the database for the next try."""
+        seconds = min(retry.delay * retry.backoff ** (position.attempt - 1), retry.max_delay)
+        seconds *= 1 + retry.jitter * random.uniform(-1, 1)  # noqa: S311  no secret
+        after = getattr(error, "retry_after", None)
+        if isinstance(after, (int, float)):
+            seconds = max(seconds, after)
+        until = self.now() + timedelta(seconds=seconds)
+        event = self.event_id if position.phase == cursor.WAIT and self.wakeup.event else 0
+        again = position._replace(attempt=position.attempt + 1, event=event)
+        reason = f"Try {position.attempt + 1} of {retry.attempts} follows; the last one failed: {told}"
+        return self.leaving({**transitions.waiting(until, "", True), "reason": reason}, again)
+
+    def caught(
+        self, position: Position, failure: Failure
+    ) -> tuple[Position | None, Checkpoint | None] | None:
+        """Ask the steps around, from the inside out, whether they deal with it."""
+        at = cursor.catch(self.program, position)
+        while at is not None:
+            node = self.program.nodes[at.node]
+            question = self.question(node, at)
+            try:
+                decision = self.dealt_with(question, failure)
+                if decision is not None:
+                    return self.follow(question, decision)
+            except _StepFailed as failed:
+                # To deal with it failed as well, which is a failure of that step.
+                return self.failed(at, node, failed)
+            at = cursor.catch(self.program, at)
+        return None
+
+    def dealt_with(self, question: _Question, failure: Failure) -> Decision | None:
+        action = question.node.action
+        assert isinstance(action, BaseAction)
+        reset = current_run.set(self.run.pk)
+        try:
+            decision = action.after_failure(question.context, failure)
+            return None if decision is None else _checked(decision)
+        except (Exception, SystemExit) as error:
+            question.context.undo()
+            raise _StepFailed from error
+        finally:
+            current_run.reset(reset)
+
+    def record_failure(self, node: Node, position: Position, decision: str, told: str) -> None:
+        if self.program.history != "none":
+            self.records.add(
+                self.visit_count,
+                node.id,
+                position.frames[-1].path,
+                position.phase,
+                position.attempt,
+                self.now(),
+                0.0,
+                decision,
+                None,
+                told[:_LONGEST_CHANGE],
+            )
+        self.visit_count += 1
+
+    # -- what is written ---------------------------------------------------------------------------------------
+
+    def waiting(self, decision: Wait, position: Position) -> Checkpoint:
+        soonest = self.now() + timedelta(seconds=conf.get("MIN_WAIT_SECONDS"))
+        until = max(decision.until, soonest) if decision.until is not None else None
+        event = decision.event or ""
+        values = transitions.waiting(until, event, decision.match_object)
+        return self.leaving(values, position, self.wake_myself if event else None)
+
+    def wake_myself(self) -> None:
+        """An event that came while we wrote saw no run to wake. Whoever commits last sees the other."""
+        wake_if_event_came(self.run, self.clock)
+        if connections[database()].in_atomic_block:
+            transaction.on_commit(partial(wake_if_event_came, self.run, self.clock), using=database())
+
+    def ending(
+        self, status: RunStatus, reason: str = "", trace: str = "", *, position: Position | None = None
+    ) -> Checkpoint:
+        """The end; ``position`` is where the run stands when that is somewhere to go on from."""
+        run = self.run
+        within = None
+        if self.program.limits.when_reached == "queue" or run.is_awaited:
+            within = partial(self.tell_of_end, status, reason)
+        return Checkpoint(
+            run,
+            self.claim.token,
+            {**self.columns(position), **transitions.ended(status, self.moment(), reason, trace)},
+            self.history(),
+            within=within,
+            after=partial(announce.finished, run, self.program.slug, status, reason),
+        )
+
+    def tell_of_end(self, status: RunStatus, reason: str) -> None:
+        """In the transaction of the end: make room for a queued run, and wake the parent that waits for this one."""
+        run = self.run
+        ready: list[int] = []
+        if self.program.limits.when_reached == "queue":
+            ready += limits.release(run.flow_id, run.object_model, run.object_id, self.clock)
+        if run.is_awaited:
+            ready += announce_end(run, status, reason, self.state.text(), self.clock)
+        announce.ready(ready)
+
+    def leaving(
+        self,
+        values: Mapping[str, Any],
+        position: Position | None = None,
+        after: Callable[[], None] | None = None,
+    ) -> Checkpoint:
+        """Where the run stands, and the lease given up."""
+        return Checkpoint(
+            self.run,
+            self.claim.token,
+            {**self.columns(position), **values},
+            self.history(),
+            heeds_pause=True,
+            after=after,
+        )
+
+    def checkpoint(self, position: Position) -> Checkpoint:
+        """Where the run stands, and the lease kept."""
+        return self.leaving(transitions.continued(self.moment(), lease_length()), position)
+
+    def columns(self, position: Position | None) -> dict[str, Any]:
+        """What is known of the run; a state that did not change is not written again."""
+        run = self.run
+        columns: dict[str, Any] = {
+            "visit_count": self.visit_count,
+            "last_event_id": run.last_event_id,
+            "admitted_at": run.admitted_at,
+            "started_at": run.started_at,
+        }
+        text = self.state.text()
+        if text != self.stored_state:
+            columns["state_json"] = self.stored_state = text
+        if position is not None:
+            columns["cursor_json"] = cursor.dump(self.program, position)
+            columns["step"] = self.program.nodes[position.node].id
+        elif self.records:
+            columns["step"] = self.records.last_step
+        return columns
+
+    def history(self) -> str:
+        text = self.records.text()
+        self.records.clear()
+        return text
+
+    def now(self) -> datetime:
+        return self.clock.since(self.claim.claimed_at, self.claim.started)
+
+    def moment(self) -> Clock:
+        return FixedClock(self.now())
+
+
+class _Left(Exception):
+    """The run was left with what has been written already."""
+
+
+def _woken_by(event: Event) -> Wakeup:
+    return Wakeup(event.name, State.from_text(event.payload_json).read)
+
+
+def _checked(decision: Decision | None) -> Decision:
+    """The decision, when it can be followed; raises what it says failed, or why it cannot."""
+    match decision:
+        case None:
+            return Next()
+        case Fail(error=BaseException() as error):
+            raise error
+        case Fail(error=error):
+            raise ActionFailed(error)
+        case Wait(until=until) if until is not None and timezone.is_naive(until):
+            raise ValueError(f"The wait until {until} has no time zone; use an aware datetime.")
+        case EnterBranch(variables=variables) if variables:
+            _check_storable(variables)
+    return decision
+
+
+def _is_one_of(error: BaseException, names: tuple[str, ...]) -> bool:
+    """Whether the error's class, or one it inherits, has one of these names: plain, or with its module."""
+    if not names:
+        return True
+    known = {
+        name
+        for kind in type(error).__mro__
+        for name in (kind.__name__, f"{kind.__module__}.{kind.__qualname__}")
+    }
+    return not known.isdisjoint(names)
+
+
+def _told(decision: Decision) -> str:
+    """The decision in a word or two for the history."""
+    match decision:
+        case EnterBranch(name=name):
+            return f"EnterBranch {name}"
+        case Wait(until=until, event=event):
+            times = [f"until {until.isoformat()}"] if until else []
+            return " ".join(["Wait", *times, *([f"for {event}"] if event else [])])
+        case StopFlow(reason=reason) if reason:
+            return f"StopFlow {reason[:200]}"
+    return type(decision).__name__
+
+
+def _check_storable(values: Mapping[str, Any]) -> None:
+    """Raises ``StateError`` for values that a cursor cannot keep."""
+    if not all(type(value) in _PLAIN for value in values.values()):
+        states.encode(values)
+
+
+def _shortened(changes: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: value if not isinstance(value, (str, list, dict)) or len(str(value)) <= _LONGEST_CHANGE else "…"
+        for key, value in changes.items()
+    }

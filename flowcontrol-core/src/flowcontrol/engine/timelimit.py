@@ -1,0 +1,73 @@
+"""A time limit for a call in this thread: what takes longer is interrupted between two instructions of Python."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["StepTimeout", "interrupt", "time_limit"]
+
+
+class StepTimeout(TimeoutError):
+    """A call of an action took longer than its time limit."""
+
+    def __init__(self, seconds: float | None = None) -> None:
+        told = (
+            f"It took longer than its time limit of {seconds:g} s." if seconds else "Its time limit is over."
+        )
+        super().__init__(told)
+
+
+def interrupt(thread_id: int) -> None:
+    """Have ``StepTimeout`` raised in a thread at its next instruction of Python; what waits in C ends first."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), ctypes.py_object(StepTimeout))
+
+
+class _Limit:
+    """Armed as long as the call lasts; the lock decides which of the two, timer or call, came first."""
+
+    def __init__(self, thread_id: int) -> None:
+        self.thread_id = thread_id
+        self.lock = threading.Lock()
+        self.is_over = False
+        self.is_hit = False
+
+    def hit(self) -> None:
+        with self.lock:
+            if not self.is_over:
+                self.is_hit = True
+                interrupt(self.thread_id)
+
+    def end(self) -> None:
+        with self.lock:
+            self.is_over = True
+            if self.is_hit:
+                # What did not arrive yet must not arrive in what follows.
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread_id), None)
+
+
+@contextmanager
+def time_limit(seconds: float | None) -> Iterator[None]:
+    """Raises ``StepTimeout`` when the block takes longer. None: no limit, and no cost."""
+    if seconds is None:
+        yield
+        return
+    limit = _Limit(threading.get_ident())
+    timer = threading.Timer(seconds, limit.hit)
+    timer.daemon = True
+    timer.start()
+    try:
+        try:
+            yield
+        finally:
+            limit.end()
+            timer.cancel()
+    except StepTimeout as error:
+        if limit.is_hit:
+            raise StepTimeout(seconds) from error
+        raise
+    if limit.is_hit:
+        # The call was over by then, or caught what was meant for us.
+        raise StepTimeout(seconds)

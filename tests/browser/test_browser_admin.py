@@ -110,6 +110,7 @@ def test_pages_open_without_an_error_fit_their_window_and_can_be_read(
     nested = runs[RunStatus.WAITING].flow
     paths = [f"{name}/" for name in ("flow", "flowrun", "trigger", "event")]
     paths += ["flow/import/", f"flow/{nested.pk}/start/", f"flow/{nested.pk}/delete/"]
+    paths += [f"flow/{nested.pk}/versions/"]
     paths += [f"flow/{row.pk}/change/" for row in Flow.objects.all()]
     paths += [f"flowrun/{run.pk}/change/" for run in runs.values()]
     paths += [f"trigger/{Trigger.objects.get().pk}/change/", "trigger/add/"]
@@ -151,13 +152,21 @@ def test_everything_can_be_done_without_javascript(browser: Browser, live_server
     expect(page.get_by_text("The draft has 1 change that is not published")).to_be_visible()
     page.get_by_role("button", name="Publish the saved draft").click()
     expect(page.get_by_text("Published as v2.")).to_be_visible()
+    address = page.url
+    page.locator(".object-tools").get_by_role("link", name="Add trigger").click()
+    page.get_by_label("On:", exact=True).select_option("test.ping")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.goto(address)
+    page.locator("#id_triggers-0-condition").fill("object")
+    page.get_by_role("button", name="Save and continue editing").click()
+    expect(page.locator("#id_triggers-0-condition")).to_have_value("object")
     page.get_by_role("button", name="Deactivate").click()
     page.get_by_role("button", name="Activate").click()
     expect(page.get_by_text("1 flow was activated.")).to_be_visible()
 
     page.locator(".object-tools").get_by_role("link", name="Start").click()
     page.get_by_role("button", name="Start").click()
-    page.locator(".messagelist").get_by_role("link").click()
+    expect(page.get_by_text("a worker executes it.")).to_be_visible()
     for button, told in (("Pause", "paused"), ("Resume", "resumed"), ("Cancel", "cancelled")):
         page.get_by_role("button", name=button, exact=True).click()
         expect(page.get_by_text(f"1 run was {told}.")).to_be_visible()
@@ -167,6 +176,7 @@ def test_everything_can_be_done_without_javascript(browser: Browser, live_server
     assert watched.wrong == []
     assert Flow.objects.get().name == "Hello again"
     assert FlowRun.objects.get().status == "pending"
+    assert Trigger.objects.get().condition == "object"
     context.close()
 
 
@@ -182,4 +192,39 @@ def test_a_button_that_was_clicked_twice_has_one_effect(browser: Browser, live_s
     expect(page.locator(".fc-pill")).to_contain_text("cancelled")
     assert watched.wrong == []
     assert FlowRun.objects.get().status == "cancelled"
+    context.close()
+
+
+def test_triggers_are_added_at_their_flow(browser: Browser, live_server: Any) -> None:
+    hello = flow("hello")
+    context = logged_in(browser, live_server.url)
+    watched = Watched(context, live_server.url)
+    page = watched.open(f"{ADMIN}flow/{hello.pk}/change/")
+
+    for number in (0, 1):
+        page.locator("#triggers-group .add-row a").click()
+        page.locator(f"#id_triggers-{number}-on").select_option("test.ping")
+        page.locator(f"#id_triggers-{number}-condition").fill(f"{number}")
+    page.get_by_role("button", name="Save and continue editing").click()
+
+    expect(page.locator("#id_triggers-1-condition")).to_have_value("1")
+    assert watched.wrong == []
+    assert list(hello.triggers.values_list("condition", flat=True)) == ["0", "1"]
+    assert Flow.objects.get().draft_revision == hello.draft_revision
+    context.close()
+
+
+def test_a_start_that_was_clicked_twice_starts_one_run_and_shows_it(
+    browser: Browser, live_server: Any
+) -> None:
+    hello = flow("hello")
+    context = logged_in(browser, live_server.url)
+    watched = Watched(context, live_server.url)
+    page = watched.open(f"{ADMIN}flow/{hello.pk}/start/")
+
+    page.get_by_role("button", name="Start").dblclick()
+
+    expect(page.locator(".fc-pill")).to_contain_text("pending")
+    assert watched.wrong == []
+    assert FlowRun.objects.get().flow_id == hello.pk
     context.close()

@@ -24,7 +24,7 @@ from ..exceptions import DocumentError, FlowcontrolError, FlowNotFound
 from ..models import Flow, FlowRun, FlowVersion, Trigger
 from .counts import live_counts
 from .forms import DraftForm, ImportForm, PublishForm, StartForm, TriggerForm
-from .generic import ModelAdmin, TabularInline
+from .generic import ModelAdmin, StackedInline
 from .trees import rows_of
 from .views import STYLE, View, admin_path, change_url, find, has_permission, log_changes, require
 
@@ -38,14 +38,14 @@ _VERSIONS = 10
 _WITH_DOCUMENTS = {"flowcontrol_flow_change", "flowcontrol_flow_export"}
 
 
-class TriggerInline(TabularInline[Trigger, Flow]):
+class TriggerInline(StackedInline[Trigger, Flow]):
     """What starts the flow, at the flow itself; to whom triggers are shown, and who may change them."""
 
     model = Trigger
     form = TriggerForm
-    fields = ("on", "condition", "does", "step", "is_active", "active_since")
-    #: One that is empty, for who has no JavaScript.
-    extra = 1
+    fields = (("on", "is_active"), "condition", ("does", "step"), "active_since")
+    #: More are added with JavaScript; without, on a page of their own, which that of the flow links.
+    extra = 0
 
 
 @admin.register(Flow)
@@ -207,6 +207,7 @@ class FlowAdmin(ModelAdmin[Flow]):
             and flow.is_active
             and flow.published_id is not None,
             "may_see_runs": request.user.has_perm("flowcontrol.view_flowrun"),
+            "may_add_trigger": request.user.has_perm("flowcontrol.add_trigger"),
             "changes": documents.diff(flow.published.document, draft) if flow.published else [],
             "show_save_and_add_another": False,
             "problems": [],

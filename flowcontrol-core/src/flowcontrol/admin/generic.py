@@ -1,4 +1,4 @@
-"""Django's ``ModelAdmin``, ``TabularInline`` and ``ModelForm``, generic at run time as they are in the stubs."""
+"""Django's ``ModelAdmin``, ``StackedInline`` and ``ModelForm``, generic at run time as they are in the stubs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib import admin
 
-__all__ = ["ModelAdmin", "ModelForm", "TabularInline"]
+__all__ = ["ModelAdmin", "ModelForm", "StackedInline"]
 
 if TYPE_CHECKING:
-    from django.contrib.admin import ModelAdmin, TabularInline
+    from django.contrib.admin import ModelAdmin, StackedInline
     from django.forms import ModelForm
 else:
 
@@ -18,7 +18,7 @@ else:
         def __class_getitem__(cls, item: Any) -> type:
             return cls
 
-    class TabularInline(admin.TabularInline):
+    class StackedInline(admin.StackedInline):
         def __class_getitem__(cls, item: Any) -> type:
             return cls
 

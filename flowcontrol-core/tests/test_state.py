@@ -223,6 +223,62 @@ def test_encode_refuses_what_no_run_may_have() -> None:
         encode({"a": 1, "b": "x" * 100})
 
 
+def doubled(times: int) -> Any:
+    made: Any = {"list": []}
+    for _ in range(times):
+        made = [made, made]
+    return made
+
+
+@pytest.mark.parametrize(
+    "value", [doubled(30), [doubled(10)] * 3_000, ["x" * 1_000] * 10_000, [1] * 2_000_000]
+)
+def test_a_value_that_would_be_too_large_is_refused_before_it_is_walked(value: Any) -> None:
+    state = State()
+    started = clock.process_time()
+    for put in (encode, state.replace, state.update):
+        with pytest.raises(StateError, match=r'would take .* may take 2,097,152 .* largest part is "key"'):
+            put({"fine": 1, "key": value})
+    state["list"] = []
+    state["list"].append(value)
+    with pytest.raises(StateError, match='largest part is "list"'):
+        state.changes()
+    # A few milliseconds; it is minutes, or the machine's memory, when all of it is walked first.
+    assert clock.process_time() - started < 2
+
+
+def test_what_stands_in_several_places_is_written_in_each() -> None:
+    shared = [[1], {"a": [2]}]
+    values = {"one": shared, "two": [shared, {"three": shared}]}
+    text = encode(values)
+    assert text == json.dumps(values, separators=(",", ":"))
+    # As deep as may be in one place, and a step too deep in another.
+    deep: Any = 1
+    for _ in range(MAX_DEPTH - 1):
+        deep = [deep]
+    encode({"one": deep, "two": [deep]})
+    with pytest.raises(StateError, match=r"two\[0\]\[0\]: lists and mappings are nested more than 64 deep"):
+        encode({"one": deep, "two": [[deep]]})
+
+
+@given(mappings)
+def test_the_size_counted_on_the_way_is_never_more_than_what_is_written(mapping: dict[str, Any]) -> None:
+    with override_settings(FLOWCONTROL={"STATE_MAX_BYTES": max(1, len(encode(mapping)))}):
+        encode(mapping)
+        State(mapping).changes()
+
+
+@override_settings(FLOWCONTROL={"STATE_MAX_BYTES": 50})
+def test_a_state_from_a_time_of_larger_limits_may_stay_as_large() -> None:
+    state = State.from_text('{"key":["' + "x" * 100 + '"]}')
+    state["key"][0] = "y" * 100
+    assert state.changes() == {"key": ["y" * 100]}
+    state["key"] = ["z" * 99]
+    assert state.changes() == {"key": ["z" * 99]}
+    with pytest.raises(StateError, match="may take"):
+        state["key"] = ["z" * 200]
+
+
 # -- references to model objects -------------------------------------------------------------------------------
 
 

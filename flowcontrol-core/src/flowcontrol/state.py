@@ -33,6 +33,7 @@ logger = logging.getLogger("flowcontrol.state")
 MAX_DEPTH = 64
 #: Integers beyond this many bits cannot be written as text and read again by Python itself.
 _MAX_BITS = 4_096
+_TOO_DEEP = f"lists and mappings are nested more than {MAX_DEPTH} deep, or contain themselves."
 _MICROSECOND = timedelta(microseconds=1)
 _REFERENCE = '"$object"'
 
@@ -64,9 +65,13 @@ class ModelReference:
 
 def encode(values: Mapping[str, Any]) -> str:
     """The text of a mapping. Raises ``StateError`` naming the key of a value that cannot be kept."""
-    plain = _mapping(values, "", 0)
-    text = _dump(plain)
     limit = conf.get("STATE_MAX_BYTES")
+    size = _Size(limit)
+    try:
+        plain = _mapping(values, size, 0)
+    except _Refused as refused:
+        raise refused.told() from refused.__cause__
+    text = _dump(plain)
     if len(text) > limit:
         inside = plain.get("$dict", plain) if len(plain) == 1 else plain
         raise _too_large(len(text), limit, max(inside, key=lambda key: len(_dump(inside[key]))))
@@ -109,39 +114,105 @@ def _too_large(size: int, limit: int, largest: str) -> StateError:
     )
 
 
-def _plain(value: Any, path: str, depth: int) -> Any:
+class _Size:
+    """The least that values take as text, counted while they are walked: what passes the limit is given up there."""
+
+    __slots__ = ("deepest", "has_references", "limit", "parts", "seen", "sum")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.sum = 0
+        #: What the sum was where each key began.
+        self.parts: dict[str, int] = {}
+        self.has_references = False
+        #: How deep the walk has been, for the height of what is in `seen`.
+        self.deepest = 0
+        #: Lists and mappings with others in them, by id: themselves, as plain JSON, their size and their height.
+        self.seen: dict[int, tuple[Any, Any, int, int]] = {}
+
+    def add(self, size: int) -> None:
+        self.sum += size
+        if self.sum > self.limit:
+            raise _Refused(self._told())
+
+    def begin(self, key: str) -> None:
+        self.parts[key] = self.sum
+
+    def _told(self) -> StateError:
+        ends = [*self.parts.values(), self.sum][1:]
+        sizes = {key: end - start for (key, start), end in zip(self.parts.items(), ends, strict=True)}
+        return _too_large(self.sum, self.limit, max(sizes, key=sizes.__getitem__, default="state"))
+
+
+class _Refused(Exception):
+    """A value that cannot be kept. It learns its path on the way out: walking in, nobody pays for one."""
+
+    def __init__(self, problem: str | StateError) -> None:
+        self.problem = problem
+        self.path: list[str] = []
+
+    def told(self, key: str | None = None) -> StateError:
+        if isinstance(self.problem, StateError):
+            return self.problem
+        path = "".join(reversed(self.path))
+        path = path.removeprefix(".") if key is None else f"{key}{path}"
+        return StateError(f"{path[:200] or 'The state'}: {self.problem}")
+
+
+def _encoded(key: str, value: Any, size: _Size) -> Any:
+    """The value of one key of a state as plain JSON. Raises ``StateError`` naming the key."""
+    size.begin(key)
+    try:
+        return _plain(value, size, 1)
+    except _Refused as refused:
+        raise refused.told(key) from refused.__cause__
+
+
+def _plain(value: Any, size: _Size, depth: int) -> Any:
     """Only what JSON has, tags included."""
     kind = type(value)
     if value is None or kind is bool:
         return value
     # Subclasses too: lazy texts, enumerations, numpy's floats.
     if isinstance(value, str):
-        return _text(value, path)
+        size.add(len(value) + 1)
+        return _text(value)
     if isinstance(value, int):
         if value.bit_length() > _MAX_BITS:
-            raise StateError(f"{path}: the number has more than {_MAX_BITS} bits; store it as text.")
+            raise _Refused(f"the number has more than {_MAX_BITS} bits; store it as text.")
         return int(value)
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise StateError(f"{path}: {value} is no number that JSON has; store None or text instead.")
+            raise _Refused(f"{value} is no number that JSON has; store None or text instead.")
         return float(value)
     if depth > MAX_DEPTH:
-        raise StateError(
-            f"{path[:200]}: lists and mappings are nested more than {MAX_DEPTH} deep, or contain themselves."
-        )
-    if isinstance(value, Mapping):
-        return _mapping(value, path, depth)
-    if isinstance(value, list):
-        return [_plain(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
-    return _tagged(value, path)
+        raise _Refused(_TOO_DEEP)
+    if isinstance(value, (list, Mapping)):
+        return _container(value, size, depth)
+    return _tagged(value, size)
 
 
-def _text(value: str, path: str) -> str:
+def _container(value: Any, size: _Size, depth: int) -> Any:
+    """A list or mapping. One that stands in several places counts in each, and is walked in the first."""
+    if id(value) in size.seen:
+        _, plain, weight, height = size.seen[id(value)]
+        if depth + height > MAX_DEPTH:
+            raise _Refused(_TOO_DEEP)
+        size.add(weight)
+        return plain
+    before, start = size.deepest, size.sum
+    size.deepest = depth
+    plain = _list(value, size, depth) if isinstance(value, list) else _mapping(value, size, depth)
+    if size.deepest > depth:
+        size.seen[id(value)] = (value, plain, size.sum - start, size.deepest - depth)
+    size.deepest = max(before, size.deepest)
+    return plain
+
+
+def _text(value: str) -> str:
     if not value.isascii() and _HALVES.search(value):
         # As JSON they are one character, and would come back as one.
-        raise StateError(
-            f"{path}: the text has two halves of one character side by side; join or remove them."
-        )
+        raise _Refused("the text has two halves of one character side by side; join or remove them.")
     return str.__str__(value)
 
 
@@ -149,47 +220,77 @@ def _text(value: str, path: str) -> str:
 _HALVES = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 
-def _mapping(values: Mapping[Any, Any], path: str, depth: int) -> dict[str, Any]:
+def _list(values: list[Any], size: _Size, depth: int) -> list[Any]:
+    # Brackets, and of each item at least a character and the comma before it.
+    size.add(2 * len(values) + (not values))
+    plain: list[Any] = []
+    try:
+        for item in values:
+            plain.append(_plain(item, size, depth + 1))  # noqa: PERF401  # its length is the index in an error
+    except _Refused as refused:
+        refused.path.append(f"[{len(plain)}]")
+        raise
+    return plain
+
+
+def _mapping(values: Mapping[Any, Any], size: _Size, depth: int) -> dict[str, Any]:
     plain: dict[str, Any] = {}
     has_tag = False
     for key, item in values.items():
-        if not isinstance(key, str):
-            raise StateError(f"{path or 'The state'}: the key {key!r} is no text; use {str(key)!r}.")
-        name = _text(key, f"{path}: the key {key!a}")
+        name = _key(key)
         has_tag = has_tag or name.startswith("$")
-        plain[name] = _plain(item, f"{path}.{name}" if path else name, depth + 1)
+        if depth == 0:
+            size.begin(name)
+        size.add(len(name) + 5)
+        try:
+            plain[name] = _plain(item, size, depth + 1)
+        except _Refused as refused:
+            refused.path.append(f".{name}")
+            raise
     # A mapping of the user's own whose keys look like tags is wrapped, so that it comes back as it was.
     return {"$dict": plain} if has_tag else plain
 
 
-def _tagged(value: Any, path: str) -> Any:
+def _key(key: Any) -> str:
+    if not isinstance(key, str):
+        raise _Refused(f"the key {key!r} is no text; use {str(key)!r}.")
+    try:
+        return _text(key)
+    except _Refused as refused:
+        refused.problem = f"the key {key!a}: {refused.problem}"
+        raise
+
+
+def _tagged(value: Any, size: _Size) -> Any:
     # datetime before date, whose subclass it is.
     if isinstance(value, datetime):
         if value.utcoffset() is None:
-            raise StateError(
-                f"{path}: the datetime {value} has no time zone; make it aware with django.utils.timezone.make_aware()."
+            raise _Refused(
+                f"the datetime {value} has no time zone; make it aware with django.utils.timezone.make_aware()."
             )
         return {"$datetime": value.isoformat()}
     if isinstance(value, ModelReference):
-        return {"$object": [value.model, _plain(value.pk, path, 0)]}
+        size.has_references = True
+        return {"$object": [value.model, _plain(value.pk, size, 0)]}
     if isinstance(value, Model):
         if value.pk is None or value._state.adding:
-            raise StateError(f"{path}: the {value._meta.label} was never saved; save it first.")
+            raise _Refused(f"the {value._meta.label} was never saved; save it first.")
+        size.has_references = True
         concrete = value._meta.concrete_model
         assert concrete is not None
-        return {"$object": [concrete._meta.label_lower, _plain(value.pk, path, 0)]}
+        return {"$object": [concrete._meta.label_lower, _plain(value.pk, size, 0)]}
     if isinstance(value, time) and value.tzinfo is not None and value.utcoffset() is None:
-        raise StateError(f"{path}: what {value} is in its time zone depends on the day; store a datetime.")
+        raise _Refused(f"what {value} is in its time zone depends on the day; store a datetime.")
     if isinstance(value, Decimal) and not value.is_finite():
-        raise StateError(f"{path}: {value} is no number; store None or text instead.")
+        raise _Refused(f"{value} is no number; store None or text instead.")
     for kind, tag, write in _WRITERS:
         if isinstance(value, kind):
             return {tag: write(value)}
     if isinstance(value, Promise):
-        return _plain(str(value), path, MAX_DEPTH)
+        return _plain(str(value), size, MAX_DEPTH)
     hint = "use a list" if isinstance(value, (tuple, set, frozenset)) else "store its parts, or its text"
-    raise StateError(
-        f"{path}: a {type(value).__name__} cannot be kept in a run's state; {hint}. A state holds what JSON has, "
+    raise _Refused(
+        f"a {type(value).__name__} cannot be kept in a run's state; {hint}. A state holds what JSON has, "
         "dates, aware datetimes, times, timedeltas, Decimals, UUIDs and saved model objects."
     )
 
@@ -319,7 +420,7 @@ class State(MutableMapping[str, Any]):
         return value
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self._put(key, *_taken(key, value))
+        self._put(key, *_taken(key, value, self._new_size()))
 
     def _put(self, key: str, value: Any, is_unread: bool) -> None:
         self._values[key] = value
@@ -362,7 +463,8 @@ class State(MutableMapping[str, Any]):
 
     def replace(self, values: Mapping[str, Any]) -> None:
         """Have these values and no others, in their order; all or, when one cannot be kept, none of them."""
-        taken = {key: _taken(key, value) for key, value in values.items()}
+        size = self._new_size()
+        taken = {key: _taken(key, value, size) for key, value in values.items()}
         for key in list(self._values):
             del self[key]
         for key, each in taken.items():
@@ -380,7 +482,7 @@ class State(MutableMapping[str, Any]):
         """
         changed: dict[str, Any] = {}
         self._pending = {}
-        size = self._size
+        size, least = self._size, self._new_size()
         moved = self._moved_keys()
         for key in self._touched:
             old = self._entries.get(key)
@@ -389,7 +491,7 @@ class State(MutableMapping[str, Any]):
                     self._pending[key], changed[key] = None, None
                     size -= len(old) + 1
                 continue
-            plain = _plain(self._values[key], key, 1)
+            plain = _encoded(key, self._values[key], least)
             entry = _entry(key, plain)
             if entry != old or key in moved:
                 self._pending[key], changed[key] = entry, plain
@@ -447,6 +549,10 @@ class State(MutableMapping[str, Any]):
         body = f"{{{','.join(self._entries.values())}}}"
         return f'{{"$dict":{body}}}' if any(key.startswith("$") for key in self._entries) else body
 
+    def _new_size(self) -> _Size:
+        # A state that was stored under a larger limit may stay as large as it is.
+        return _Size(max(conf.get("STATE_MAX_BYTES"), self._size))
+
     def _check_size(self, size: int) -> None:
         limit = conf.get("STATE_MAX_BYTES")
         if size > limit:
@@ -464,16 +570,18 @@ def _entry(key: str, plain: Any) -> str:
     return f"{json.dumps(key)}:{_dump(plain)}"
 
 
-def _taken(key: str, value: Any) -> tuple[Any, bool]:
-    """The value as the state keeps it, a copy of its own; and whether there may be references in it to read."""
-    if not isinstance(key, str):
-        raise StateError(f"The state: the key {key!r} is no text; use {str(key)!r}.")
-    _text(key, f"{key!a}")
-    plain = _plain(value, key, 1)
+def _taken(key: str, value: Any, size: _Size) -> tuple[Any, bool]:
+    """The value as the state keeps it, a copy of its own; and whether there are references in it to read."""
+    try:
+        _key(key)
+    except _Refused as refused:
+        raise refused.told() from None
+    size.has_references = False
+    plain = _encoded(key, value, size)
     if isinstance(value, Model):
         # An object stays as it is; what contains some is copied, and they are read again when asked for.
         return value, False
-    return _decoded(plain, key), isinstance(plain, (dict, list))
+    return _decoded(plain, key), size.has_references
 
 
 class _Reading(Mapping[str, Any]):

@@ -6,14 +6,16 @@ import logging
 import shutil
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_project import Project
 from django.db import OperationalError, connections
-from flowcontrol.engine import Summary, worker
-from flowcontrol.engine.worker import run_worker
+from flowcontrol.engine import worker
+from flowcontrol.engine.notify import QUIET_SECONDS
+from flowcontrol.engine.worker import WorkerLoop, WorkerOptions
 from flowcontrol.exceptions import ConfigurationError
 from flowcontrol.tasks import continue_flowruns_task
 
@@ -26,93 +28,165 @@ steps:
   - {id: two, action: shop.slow}
 """
 
+Make = Callable[..., WorkerLoop]
 
-class Waits(threading.Event):
-    """Notes how long it was waited for instead of waiting; is set after as many waits."""
 
-    def __init__(self, count: int) -> None:
+class Bell(threading.Event):
+    """Notes how long the worker would sleep, instead of sleeping; stops it after as many sleeps."""
+
+    def __init__(self, loop: WorkerLoop, count: int, *rung: int) -> None:
         super().__init__()
+        self.loop = loop
         self.count = count
-        self.delays: list[float] = []
+        #: Numbers of the sleeps that end because it rings.
+        self.rung = rung
+        self.sleeps: list[float] = []
 
     def wait(self, timeout: float | None = None) -> bool:
         assert timeout is not None
-        self.delays.append(timeout)
-        if len(self.delays) == self.count:
-            self.set()
+        self.sleeps.append(timeout)
+        if len(self.sleeps) == self.count:
+            self.loop.stop()
+        return self.is_set() or len(self.sleeps) in self.rung
+
+
+class Stop(threading.Event):
+    """Notes how long the worker would wait for the database."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self.waits.append(timeout)
         return self.is_set()
 
 
+class Nobody:
+    """In place of what needs a database."""
+
+    def __init__(self, *arguments: object) -> None:
+        self.is_listening = True
+
+    def __getattr__(self, name: str) -> Callable[[], None]:
+        return lambda: None
+
+
 @pytest.fixture
-def executing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Says what each ``continue_flowruns`` of the worker answers: a number of stretches, or an error."""
+def working(monkeypatch: pytest.MonkeyPatch) -> Callable[..., WorkerLoop]:
+    """A worker, and what each of its rounds answers: a number of stretches, or an error."""
 
-    def use(*answers: int | Exception) -> None:
-        left = list(answers)
+    def make(
+        *answers: int | Exception,
+        sleeps: int = 1,
+        rung: tuple[int, ...] = (),
+        until_due: tuple[float | None, ...] = (),
+        listens: bool = False,
+        pruning: Callable[[], Iterator[int]] = lambda: iter(()),
+        **options: Any,
+    ) -> WorkerLoop:
+        left, dues = list(answers), list(until_due)
 
-        def continue_flowruns(limit: int, should_stop: Callable[[], bool]) -> Summary:
-            answer = left.pop(0) if left else 0
-            if isinstance(answer, Exception):
-                raise answer
-            return Summary(answer)
+        class Rounds:
+            is_idle = True
 
-        monkeypatch.setattr(worker, "continue_flowruns", continue_flowruns)
-        monkeypatch.setattr(worker, "prune_events", lambda: 0)
+            def __init__(self, **arguments: object) -> None:
+                pass
 
-    return use
+            def round(self) -> int:
+                answer = left.pop(0) if left else 0
+                if isinstance(answer, Exception):
+                    raise answer
+                return answer
+
+            def close(self) -> None:
+                pass
+
+        monkeypatch.setattr(worker, "Rounds", Rounds)
+        monkeypatch.setattr(worker, "Presence", Nobody)
+        monkeypatch.setattr(worker, "Listener", Nobody)
+        monkeypatch.setattr(worker, "can_listen", lambda alias: listens)
+        monkeypatch.setattr(worker, "seconds_until_due", lambda queues: dues.pop(0) if dues else None)
+        monkeypatch.setattr(worker, "prune_everything", pruning)
+        loop = WorkerLoop(WorkerOptions(poll_seconds=8.0), **options)
+        loop._bell = Bell(loop, sleeps, *rung)
+        loop._stop = Stop()
+        return loop
+
+    return make
 
 
-def test_an_idle_worker_looks_less_and_less_often_and_soon_again_after_work(
-    executing: Callable[..., None],
+def slept(loop: WorkerLoop) -> list[float]:
+    loop.run()
+    assert isinstance(loop._bell, Bell)
+    return loop._bell.sleeps
+
+
+def test_an_idle_worker_looks_less_and_less_often_and_soon_again_after_work(working: Make) -> None:
+    loop = working(0, 0, 0, 0, 0, 3, 0, 0, sleeps=7)
+    assert slept(loop) == [1.0, 2.0, 4.0, 8.0, 8.0, 1.0, 2.0]
+    assert loop.executed == 3
+
+
+def test_a_worker_with_more_to_do_does_not_wait(working: Make) -> None:
+    assert slept(working(100, 100, 5)) == [1.0]
+
+
+def test_a_worker_sleeps_no_longer_than_until_the_next_due_date(working: Make) -> None:
+    loop = working(sleeps=4, until_due=(0.5, 20.0, 3.0))
+    assert slept(loop) == [1.0, 0.5, 1.0, 2.0]
+
+
+def test_what_is_due_and_cannot_be_claimed_is_looked_for_less_and_less_often(working: Make) -> None:
+    loop = working(sleeps=5, until_due=(-1.0, -1.0, -1.0, -1.0))
+    assert slept(loop) == [1.0, 2.0, 4.0, 8.0, 8.0]
+
+
+def test_a_worker_that_is_notified_sleeps_until_it_is_woken_and_looks_once_more_after_each_time(
+    working: Make,
 ) -> None:
-    executing(0, 0, 0, 0, 0, 3, 0)
-    stop = Waits(7)
-    run_worker(stop, poll_seconds=8.0)
-
-    assert stop.delays == [1.0, 2.0, 4.0, 8.0, 8.0, 1.0, 2.0]
-
-
-def test_a_worker_with_more_to_do_does_not_wait(executing: Callable[..., None]) -> None:
-    executing(1_000, 1_000, 5)
-    stop = Waits(1)
-    run_worker(stop, poll_seconds=8.0)
-
-    assert stop.delays == [1.0]
+    # The second look finds what became due within the time in which a process does not notify again.
+    loop = working(0, 0, 0, 0, 0, 1, sleeps=7, rung=(3, 4), listens=True, until_due=(None, 12.0))
+    assert slept(loop) == [QUIET_SECONDS, 20.0, 12.0, QUIET_SECONDS, QUIET_SECONDS, QUIET_SECONDS, 20.0]
 
 
 def test_a_worker_survives_a_lost_database(
-    executing: Callable[..., None], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    working: Make, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed: list[bool] = []
     monkeypatch.setattr(connections, "close_all", lambda: closed.append(True))
-    executing(*[OperationalError("server closed the connection")] * 7, 0)
-    stop = Waits(8)
+    loop = working(*[OperationalError("server closed the connection")] * 7, 0)
     with caplog.at_level(logging.WARNING, "flowcontrol.engine"):
-        run_worker(stop, poll_seconds=8.0)
+        assert slept(loop) == [1.0]
 
-    assert stop.delays == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 1.0]
+    assert isinstance(loop._stop, Stop)
+    assert loop._stop.waits == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
     assert len(closed) == 7
     messages = [record.getMessage() for record in caplog.records]
     assert messages[0] == "database error, retrying in 1 s: server closed the connection"
     assert messages[-1] == "database is back"
 
 
-def test_a_worker_prunes_old_events_at_its_start_and_once_an_hour(
-    executing: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    executing()
-    stop = Waits(5)
+def test_a_worker_prunes_at_its_start_and_once_an_hour_a_chunk_each_round(working: Make) -> None:
+    sleeps: list[float] = []
     pruned: list[int] = []
-    monkeypatch.setattr(worker, "prune_events", lambda: pruned.append(len(stop.delays)))
-    run_worker(stop, poll_seconds=8.0, monotonic=lambda: len(stop.delays) * 1_800.0)
 
-    assert pruned == [0, 2, 4]
+    def pruning() -> Iterator[int]:
+        for _ in range(2):
+            pruned.append(len(sleeps))
+            yield 1_000
+
+    loop = working(sleeps=5, pruning=pruning, monotonic=lambda: len(sleeps) * 1_800.0)
+    loop._bell.sleeps = sleeps  # type: ignore[attr-defined]
+    loop.run()
+
+    assert pruned == [0, 0, 2, 2, 4, 4]
 
 
-def test_an_error_that_is_not_the_databases_ends_the_worker(executing: Callable[..., None]) -> None:
-    executing(ConfigurationError("settings.FLOWCONTROL is wrong"))
+def test_an_error_that_is_not_the_databases_ends_the_worker(working: Make) -> None:
     with pytest.raises(ConfigurationError):
-        run_worker(Waits(1))
+        working(ConfigurationError("settings.FLOWCONTROL is wrong")).run()
 
 
 def wait_for(path: Path, seconds: float = 30.0) -> None:

@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser, DjangoHelpFormatter
@@ -117,6 +118,25 @@ def positive(text: str) -> int:
     return value
 
 
+def whole(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is not 0 or more")
+    return value
+
+
+def port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 65_536:
+        raise argparse.ArgumentTypeError(f"{text} is no port: 1 to 65535")
+    return value
+
+
+def names(text: str) -> tuple[str, ...]:
+    """The value of ``--queues``."""
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
 def seconds(text: str) -> float:
     value = float(text)
     if not (value > 0 and math.isfinite(value)):
@@ -182,9 +202,86 @@ def _restart(parser: CommandParser) -> None:
 
 def _worker(parser: CommandParser) -> None:
     parser.add_argument(
-        "--poll-seconds", type=seconds, default=1.0, metavar="SECONDS",
-        help="How long to wait at most before looking for due runs again; default: 1.",
-    )  # fmt: skip
+        "--processes",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="How many worker processes; one that dies is started again. Default: 1.",
+    )
+    parser.add_argument(
+        "--batch",
+        type=positive,
+        metavar="N",
+        help='How many runs are claimed at a time; default: FLOWCONTROL["BATCH_SIZE"].',
+    )
+    parser.add_argument(
+        "--threads",
+        type=whole,
+        default=0,
+        metavar="N",
+        help="How many calls of external actions may overlap in a process; default: 0, one after the other.",
+    )
+    parser.add_argument(
+        "--queues",
+        type=names,
+        default=(),
+        metavar="NAMES",
+        help="Only runs of flows in these queues, separated by commas; default: all.",
+    )
+    parser.add_argument(
+        "--poll-seconds",
+        type=seconds,
+        default=1.0,
+        metavar="SECONDS",
+        help="How long to wait at most before looking for due runs again, where nobody notifies; default: 1.",
+    )
+    parser.add_argument(
+        "--grace",
+        type=seconds,
+        default=30.0,
+        metavar="SECONDS",
+        help="How long the step at hand may take after a signal, before the process ends all the same; default: 30.",
+    )
+    parser.add_argument(
+        "--health-file", type=Path, metavar="PATH", help="A file to touch as long as the worker is well."
+    )
+    parser.add_argument(
+        "--health-port",
+        type=port,
+        default=0,
+        metavar="PORT",
+        help="A port that answers HTTP: 200 while the worker is well, 503 otherwise.",
+    )
+
+
+def ended_statuses(text: str) -> tuple[str, ...]:
+    """The value of ``--status`` of ``prune``."""
+    for name in names(text):
+        if name not in STATUSES[5:]:
+            raise argparse.ArgumentTypeError(
+                f"{name!r} is no status of an ended run: {', '.join(STATUSES[5:])}"
+            )
+    return names(text)
+
+
+def _prune(parser: CommandParser) -> None:
+    parser.add_argument(
+        "--older-than",
+        type=whole,
+        metavar="DAYS",
+        help='Runs that ended so long ago; default: FLOWCONTROL["RUN_RETENTION_DAYS"].',
+    )
+    parser.add_argument(
+        "--status",
+        type=ended_statuses,
+        metavar="STATUSES",
+        help="Only runs that ended so, separated by commas; default: all that ended.",
+    )
+    parser.add_argument("--flow", metavar="SLUG", help="Only runs of this flow.")
+    parser.add_argument(
+        "--history-only", action="store_true", help="Keep the runs, and delete the records of their steps."
+    )
+    parser.add_argument("--dry-run", action="store_true", help="Tell how many there are, and delete nothing.")
 
 
 _CHANGED = ("done", "refused")
@@ -300,6 +397,25 @@ SUBCOMMANDS: dict[str, Subcommand] = {
         "working:worker",
         "Execute what is due, again and again, until SIGTERM or Ctrl+C.",
         _worker,
-        codes={0: "stopped; the step at hand was finished and the rest handed back"},
+        codes={
+            0: "stopped; the step at hand was finished and the rest handed back",
+            1: "the step at hand did not end within the grace period; its run goes on when its lease has passed",
+        },
+    ),
+    "prune": Subcommand(
+        "pruning:prune",
+        "Delete ended runs that are old, and their history, in small bites.",
+        _prune,
+        keys=("runs", "history", "is_dry_run"),
+        json_help="an object",
+    ),
+    "stats": Subcommand(
+        "stats:stats",
+        "Tell what is due and for how long, what runs, waits, is blocked or fails, and which workers there are.",
+        keys=(
+            "queue", "flow", "due", "lag_seconds", "overdue", "pending", "running", "waiting", "paused", "blocked",
+            "failed", "ended_per_minute",
+        ),
+        json_help='{"queues", "flows", "blocked", "workers"}, of which "flows" is a list of objects',
     ),
 }  # fmt: skip

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
 import threading
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import Any
 
+from django.core.management.base import CommandError
+
 from ...engine import continue_flowruns
-from ...engine.worker import run_worker
+from ...engine.health import Health, HealthServer
+from ...engine.worker import WorkerLoop, WorkerOptions
 from ...signals import RunInfo, run_finished
 from ..output import Console, counted, shortened
+from ..supervisor import CHILD_VARIABLE, Supervisor, command_again, on_end_of_input
 
 __all__ = ["tick", "worker"]
+
+logger = logging.getLogger("flowcontrol.engine")
 
 
 def tick(console: Console, options: Namespace) -> int:
@@ -37,13 +45,82 @@ def tick(console: Console, options: Namespace) -> int:
 
 
 def worker(console: Console, options: Namespace) -> int:
-    stop = threading.Event()
+    if options.processes > 1:
+        return _supervise(console, options)
+    is_child = bool(os.environ.pop(CHILD_VARIABLE, ""))
+    note = (lambda text: None) if is_child else console.note
+    health = Health(options.health_file) if options.health_file or options.health_port else None
+    loop = WorkerLoop(
+        WorkerOptions(
+            poll_seconds=options.poll_seconds,
+            queues=options.queues,
+            threads=options.threads,
+            batch=options.batch,
+        ),
+        health=health,
+    )
     is_watched = console.verbosity > 1 or console.stdout.isatty()
-    with _stopped_by_signals(stop), _told_of_ends(lambda run: _write(console, run) if is_watched else None):
-        console.note("Worker started; Ctrl+C or SIGTERM stops it after the step at hand.")
-        run_worker(stop, options.poll_seconds)
-    console.note("Worker stopped.")
+
+    def stop() -> None:
+        loop.stop()
+        _leave_in(options.grace)
+
+    with (
+        _stopped_by_signals(stop),
+        _told_of_ends(lambda run: _write(console, run) if is_watched else None),
+        _health_on(options.health_port, health.told) if health else nullcontext(),
+    ):
+        if is_child:
+            on_end_of_input(stop)
+        note("Worker started; Ctrl+C or SIGTERM stops it after the step at hand.")
+        loop.run()
+    note("Worker stopped.")
     return 0
+
+
+def _supervise(console: Console, options: Namespace) -> int:
+    """Several processes of this command, and this one to see to them: it executes nothing itself."""
+    health = Health(options.health_file)
+    # The last word on an option counts: children have files of their own, and one process each.
+    command = command_again("--processes", "1", "--health-port", "0")
+    supervisor = Supervisor(command, options.processes, options.grace, console.note, health.beat)
+    with _stopped_by_signals(supervisor.stop), _health_on(options.health_port, supervisor.told):
+        console.note(
+            f"{counted(options.processes, 'worker')} started; Ctrl+C or SIGTERM stops them after the step at hand."
+        )
+        code = supervisor.run()
+    health.remove()
+    console.note("Workers stopped.")
+    return code
+
+
+def _leave_in(seconds: float) -> None:
+    """End this process so much later, whatever it does then. The leases of its runs pass."""
+
+    def leave() -> None:
+        logger.error("worker left after the grace period of %g s: its leases pass", seconds)
+        logging.shutdown()
+        os._exit(1)
+
+    timer = threading.Timer(seconds, leave)
+    timer.daemon = True
+    timer.start()
+
+
+@contextmanager
+def _health_on(port: int, told: Callable[[], tuple[bool, Mapping[str, Any]]]) -> Iterator[None]:
+    if not port:
+        yield
+        return
+    try:
+        server = HealthServer(port, told)
+    except OSError as error:
+        raise CommandError(f"The port {port} for the health check cannot be used: {error}") from error
+    server.start()
+    try:
+        yield
+    finally:
+        server.close()
 
 
 def _write(console: Console, run: RunInfo) -> None:
@@ -74,8 +151,8 @@ def _told_of_ends(tell: Callable[[RunInfo], object]) -> Iterator[None]:
 
 
 @contextmanager
-def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
-    """Inside, the first SIGTERM or SIGINT sets ``stop``; a second one does what it always does."""
+def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Inside, the first SIGTERM or SIGINT calls ``stop``; a second one does what it always does."""
     before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
 
     def restore() -> None:
@@ -84,8 +161,8 @@ def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
 
     def ask_to_stop(number: int, frame: FrameType | None) -> None:
         restore()
-        # In a thread: the one interrupted here may hold the event's lock, being about to wait for it.
-        setter = threading.Thread(target=stop.set)
+        # In a thread: the one interrupted here may hold the lock of an event, being about to wait for it.
+        setter = threading.Thread(target=stop)
         setter.start()
         setter.join(0.1)
 

@@ -141,7 +141,7 @@ class RestartForm(forms.Form):
 
 @admin.register(FlowRun)
 class FlowRunAdmin(ModelAdmin[FlowRun]):
-    list_display = ["id", "pill", "flow", "about", "step", "created", "next"]
+    list_display = ["id", "pill", "flow", "about", "step", "next", "created"]
     list_display_links = ["id", "pill"]
     list_filter = ["status", LiveFilter, FlowFilter]
     # Only for Django to draw the field; see ``get_search_results``.

@@ -137,6 +137,7 @@ def rows_below(page: str, heading: str) -> dict[str, list[str]]:
         ("limits", schema.LIMITS),
         ("triggers", schema.TRIGGER),
         ("steps", schema.STEP),
+        ("retry", schema.RETRY),
     ],
 )
 def test_every_key_of_a_document_is_in_its_table(heading: str, table: tuple[schema.Key, ...]) -> None:

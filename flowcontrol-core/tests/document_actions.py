@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 from django import forms
 from flowcontrol import registry
-from flowcontrol.base import ActionForm, BaseAction
+from flowcontrol.base import ActionForm, BaseAction, Retry
 from flowcontrol.forms import ExpressionField, FlowField, StateField, TemplateField, compile_strings
 
 
@@ -88,6 +89,12 @@ class Versioned(BaseAction):
         return {"seconds": config.pop("minutes") * 60}
 
 
+class Stubborn(BaseAction):
+    name = "demo.stubborn"
+    retry = Retry(attempts=9, on=("TimeoutError",))
+    timeout = timedelta(minutes=1)
+
+
 class Fragile(BaseAction):
     name = "demo.fragile"
 
@@ -96,7 +103,7 @@ class Fragile(BaseAction):
             raise RuntimeError("this form is broken")
 
 
-ACTIONS = [Plain, If, Loop, Wait, Put, Start, Versioned]
+ACTIONS = [Plain, If, Loop, Wait, Put, Start, Versioned, Stubborn]
 
 
 @contextmanager

@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import jsonschema
 import pytest
 from document_actions import Fragile, Loop, Plain, Wait, document, registered
 from flowcontrol import registry
+from flowcontrol.base import Retry
 from flowcontrol.documents import compile_document, diff, json_schema, normalise, validate
 from flowcontrol.exceptions import DocumentError
 from flowcontrol.registry import MissingAction
@@ -35,6 +37,10 @@ def problems(found: Any) -> dict[str, str]:
 
 def wait(**config: Any) -> dict[str, Any]:
     return {"action": "demo.wait", "config": config}
+
+
+def retrying(**retry: Any) -> dict[str, Any]:
+    return document({"action": "demo.plain", "retry": {"attempts": 3, **retry}})
 
 
 @pytest.mark.parametrize(
@@ -94,7 +100,52 @@ def wait(**config: Any) -> dict[str, Any]:
         ),
         (document({"action": "demo.plain", "id": "a\n"}), "steps[0].id", "does not have the right form"),
         (document({"action": "demo.plain", "id": "a" * 65}), "steps[0].id", "This has 65 characters"),
-        (document({"action": "demo.plain", "retry": 3}), "steps[0].retry", "Unknown key"),
+        (document(queue="by hand"), "queue", "'by hand' does not have the right form. Name of the queue"),
+        (document(queue="x" * 51), "queue", "This has 51 characters"),
+        (document(queue=""), "queue", "does not have the right form"),
+        (document(priority=101), "priority", "101 is more than 100. Runs of a flow with a higher one"),
+        (document(priority=-101), "priority", "-101 is less than -100"),
+        (document(priority=1.5), "priority", "This has to be a whole number, not a number"),
+        (document(history="failed"), "history", "'failed' is none of these. What of a run's history"),
+        (
+            document({"action": "demo.plain", "retry": 3}),
+            "steps[0].retry",
+            "This has to be a mapping, not a whole number. How the step is tried again",
+        ),
+        (
+            document({"action": "demo.plain", "retry": {}}),
+            "steps[0].retry.attempts",
+            "This key is missing. How often the step is tried in all",
+        ),
+        (retrying(attempts=0), "steps[0].retry.attempts", "0 is less than 1"),
+        (retrying(attempts=201), "steps[0].retry.attempts", "201 is more than 200"),
+        (retrying(attempts=True), "steps[0].retry.attempts", "a whole number, not true or false"),
+        (retrying(atempts=2), "steps[0].retry.atempts", "Did you mean “attempts”?"),
+        (retrying(delay=-1), "steps[0].retry.delay", "-1 is less than 0. Seconds from the first failure"),
+        (retrying(delay="10"), "steps[0].retry.delay", "This has to be a number, not text"),
+        (
+            retrying(delay=7200),
+            "steps[0].retry.delay",
+            "The first wait of 7200 seconds is longer than max_delay, 3600.0, allows. Raise max_delay, or",
+        ),
+        (retrying(backoff=0.5), "steps[0].retry.backoff", "0.5 is less than 1"),
+        (retrying(max_delay=1e9), "steps[0].retry.max_delay", "is more than 31536000"),
+        (retrying(jitter=1.5), "steps[0].retry.jitter", "1.5 is more than 1"),
+        (retrying(on="TimeoutError"), "steps[0].retry.on", "This has to be a list, not text"),
+        (retrying(on=["TimeoutError", "a b"]), "steps[0].retry.on[1]", "the name of no exception class"),
+        (retrying(on=[None]), "steps[0].retry.on[0]", "write one such as TimeoutError"),
+        (
+            document({"action": "demo.plain", "timeout": 0}),
+            "steps[0].timeout",
+            "0 is not more than 0. Seconds after which a call of the step has failed",
+        ),
+        (document({"action": "demo.plain", "timeout": 604801}), "steps[0].timeout", "is more than 604800"),
+        (document({"action": "demo.plain", "timeout": "5"}), "steps[0].timeout", "a number, not text"),
+        (
+            document({"action": "demo.loop", "steps": [{"action": "demo.plain", "retry": {"attempts": 0}}]}),
+            "steps[0].steps[0].retry.attempts",
+            "0 is less than 1",
+        ),
         (
             document({"action": "demo.plain"}, {"action": "http.send_request", "name": "Send invoice"}),
             "steps[1].action",
@@ -263,7 +314,7 @@ def test_bounds_of_size_and_depth_are_problems() -> None:
 WORDS = (
     "flowcontrol slug name description object condition active limits triggers steps id action note enabled "
     "config config_version branches on active_since does step concurrent per_object when_reached else seconds "
-    "at day if_past days is_loud state text evaluate flow start times"
+    "at day if_past days is_loud state text evaluate flow start times retry timeout queue priority history"
 )
 KEYS = WORDS.split()
 anything = st.recursive(
@@ -310,13 +361,25 @@ near_steps = st.recursive(
             | anything
         },
         optional={
-            "config": st.dictionaries(st.sampled_from(KEYS[-14:]), anything, max_size=4) | anything,
+            "config": st.dictionaries(st.sampled_from(KEYS[-19:-5]), anything, max_size=4) | anything,
             "steps": st.lists(inner | anything, max_size=3) | anything,
             "branches": st.dictionaries(st.sampled_from(["else", "steps"]), st.lists(inner) | anything)
             | anything,
             "id": st.sampled_from(["a", "b"]) | anything,
             "config_version": anything,
             "enabled": anything,
+            "timeout": st.floats(0.1, 1e5) | anything,
+            "retry": st.fixed_dictionaries(
+                {"attempts": st.integers(0, 5) | anything},
+                optional={
+                    "delay": st.floats(-1, 5e3) | anything,
+                    "backoff": st.integers(1, 3) | anything,
+                    "max_delay": st.floats(0, 5e3) | anything,
+                    "jitter": st.floats(0, 1) | anything,
+                    "on": st.lists(st.sampled_from(["TimeoutError", "a.b", "a b"]) | anything) | anything,
+                },
+            )
+            | anything,
         },
     ),
     max_leaves=6,
@@ -334,6 +397,9 @@ near_documents = st.fixed_dictionaries(
         "object": anything,
         "condition": anything,
         "active": anything,
+        "queue": st.just("slow") | anything,
+        "priority": st.integers(-100, 100) | anything,
+        "history": st.sampled_from(["full", "errors", "none"]) | anything,
     },
 )
 
@@ -426,6 +492,28 @@ def test_what_is_no_document_has_no_normal_form() -> None:
         normalise(document("x"))
 
 
+def test_the_normal_form_keeps_how_a_step_is_tried_again_without_its_defaults() -> None:
+    normal = normalise(
+        document(
+            plain("a", timeout=5, retry={"on": [], "backoff": 2, "jitter": 0, "attempts": 3, "delay": 10}),
+            plain("b", timeout=None, retry=None),
+            plain("c", retry={"attempts": 1}),
+            queue="default",
+            priority=0,
+            history="full",
+        )
+    )
+    assert normal["steps"] == [
+        plain("a", retry={"attempts": 3, "jitter": 0}, timeout=5),
+        plain("b"),
+        plain("c", retry={"attempts": 1}),
+    ]
+    assert list(normal["steps"][0]["retry"]) == ["attempts", "jitter"]
+    assert list(normal) == ["flowcontrol", "slug", "name", "steps"]
+    kept = {"queue": "slow", "priority": -5, "history": "errors"}
+    assert normalise(document(**kept)) == {**document(), **kept}
+
+
 # -- programs ----------------------------------------------------------------------------------------------
 
 
@@ -463,6 +551,39 @@ def test_a_program_links_steps_and_passes_over_those_that_are_disabled() -> None
     assert (program.object_model, program.limits.concurrent) == ("auth.user", 2)
     assert program.condition is not None
     assert program.condition.source == "object.is_active"
+
+
+def test_a_step_says_how_it_is_tried_again_or_else_its_action() -> None:
+    every = {"attempts": 5, "delay": 1, "backoff": 1.5, "max_delay": 60, "jitter": 0, "on": ["OSError"]}
+    program = compile_document(
+        document(
+            plain("silent"),
+            plain("spoken", retry={"attempts": 2}, timeout=0.5),
+            plain("all", retry=every),
+            {"id": "stubborn", "action": "demo.stubborn"},
+            {"id": "once", "action": "demo.stubborn", "retry": {"attempts": 1}, "timeout": 3},
+            {"id": "missing", "action": "http.get", "retry": {"attempts": 2}},
+            {"id": "gone", "action": "http.get"},
+        )
+    )
+    assert {node.id: (node.retry, node.timeout) for node in program.nodes} == {
+        "silent": (None, None),
+        "spoken": (Retry(attempts=2), timedelta(seconds=0.5)),
+        "all": (Retry(5, 1, 1.5, 60, 0, ("OSError",)), None),
+        "stubborn": (Retry(attempts=9, on=("TimeoutError",)), timedelta(minutes=1)),
+        "once": (Retry(), timedelta(seconds=3)),
+        "missing": (Retry(attempts=2), None),
+        "gone": (None, None),
+    }
+
+
+def test_a_program_has_the_queue_the_priority_and_what_history_is_kept() -> None:
+    given = compile_document(document(queue="slow", priority=7, history="none"))
+    silent = compile_document(document())
+    assert [(one.queue, one.priority, one.history) for one in (given, silent)] == [
+        ("slow", 7, "none"),
+        ("default", 0, "full"),
+    ]
 
 
 def test_a_key_that_is_left_out_takes_the_initial_of_its_field() -> None:
@@ -549,6 +670,22 @@ def test_differences_are_told_by_step_and_key() -> None:
     ]
 
 
+def test_a_change_of_how_a_step_is_tried_again_is_told_key_by_key() -> None:
+    assert told(
+        [plain("a", retry={"attempts": 2}), plain("b")],
+        [plain("a", retry={"attempts": 3, "jitter": 0}), plain("b", retry={"attempts": 2}, timeout=5)],
+        queue="slow",
+        history="none",
+    ) == [
+        'added flow: queue: "slow"',
+        'added flow: history: "none"',
+        'changed step "a": retry.attempts: 2 → 3',
+        'added step "a": retry.jitter: 0',
+        'added step "b": retry.attempts: 2',
+        'added step "b": timeout: 5',
+    ]
+
+
 def test_a_change_of_a_number_to_a_truth_value_is_a_change() -> None:
     assert told([plain("a", config={"x": 1})], [plain("a", config={"x": True})]) == [
         'changed step "a": config.x: 1 → true'
@@ -588,6 +725,13 @@ def test_the_schema_is_one_and_knows_the_installed_actions() -> None:
         document({"action": "demo.if", "config": {"condition": "a"}, "branches": {"esle": []}}),
         document({"action": "demo.plain", "steps": [{"action": "demo.plain"}]}),
         document({"action": "demo.plain", "retry": 1}),
+        document({"action": "demo.plain", "retry": {"attempts": 0}}),
+        document({"action": "demo.plain", "retry": {"delay": 5}}),
+        document({"action": "demo.plain", "retry": {"attempts": 2, "on": ["a b"]}}),
+        document({"action": "demo.plain", "timeout": 0}),
+        document(queue="a b"),
+        document(priority=101),
+        document(history="some"),
         document(triggers=[{"on": "demo.nothing"}]),
         document(limits={"concurrent": -1}),
         {"slug": "a"},

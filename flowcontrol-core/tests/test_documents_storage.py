@@ -203,6 +203,22 @@ def test_a_new_flow_may_be_imported_as_a_draft() -> None:
     assert publish(flow).number == 1
 
 
+def test_queue_and_priority_of_the_published_document_are_on_the_flows_row() -> None:
+    def columns() -> tuple[str, int]:
+        return (fresh().queue, fresh().priority)
+
+    draft = {**FULL, "queue": "slow", "priority": 5, "history": "errors"}
+    flow = import_flow(draft, publish=False)
+    assert columns() == ("slow", 5)
+    assert export_flow(flow) == normalise(draft)
+    import_flow({**FULL, "queue": "fast"})
+    assert columns() == ("fast", 0)
+    import_flow({**FULL, "queue": "later", "priority": 9}, publish=False)
+    assert columns() == ("fast", 0)
+    publish(fresh())
+    assert columns() == ("later", 9)
+
+
 def test_a_flow_without_a_draft_exports_as_one_without_steps() -> None:
     flow = Flow.objects.create(slug="made-by-hand", name="By hand", object_model="auth.user")
     assert export_flow(flow) == {
@@ -237,9 +253,7 @@ def test_a_draft_may_be_unfinished_and_publishing_asks_for_more() -> None:
 def test_a_draft_made_from_another_revision_is_refused_and_says_both() -> None:
     flow = import_flow(document())
     save_draft(flow, document(name="First"), 1)
-    with pytest.raises(
-        DraftConflict, match="is at revision 2, and you had revision 1 before you"
-    ) as caught:
+    with pytest.raises(DraftConflict, match="is at revision 2, and you had revision 1 before you") as caught:
         save_draft(flow, document(name="Second"), 1)
     assert (caught.value.expected, caught.value.revision) == (1, 2)
     assert fresh().draft["name"] == "First"
@@ -340,6 +354,16 @@ extras = {
     "name": st.sampled_from(["", "Some step", "on"]),
     "note": st.sampled_from(["", "line\nline", "  'x' "]),
     "enabled": st.booleans(),
+    "timeout": st.sampled_from([None, 5, 0.5]),
+    "retry": st.none()
+    | st.fixed_dictionaries(
+        {"attempts": st.integers(1, 5)},
+        optional={
+            "delay": st.sampled_from([10, 10.0, 0, 2.5]),
+            "jitter": st.sampled_from([0, 0.1, 1]),
+            "on": st.lists(st.sampled_from(["TimeoutError", "a.b"]), max_size=2),
+        },
+    ),
 }
 leaves = (
     st.fixed_dictionaries({"action": st.just("demo.plain")}, optional=extras)
@@ -402,6 +426,9 @@ flows = st.fixed_dictionaries(
         "object": st.sampled_from(["", "auth.User"]),
         "condition": st.sampled_from(["", "object.is_active"]),
         "active": st.booleans(),
+        "queue": st.sampled_from(["default", "slow"]),
+        "priority": st.integers(-2, 2),
+        "history": st.sampled_from(["full", "errors", "none"]),
         "limits": st.fixed_dictionaries(
             {}, optional={"concurrent": st.integers(0, 3), "when_reached": st.sampled_from(["skip", "queue"])}
         ),

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from flowcontrol.base import BaseAction, EnterBranch, LeaveBranch, Next, ReturnToParent
+from flowcontrol.base import BaseAction, EnterBranch, LeaveBranch, Next, ReturnToParent, Wait
 from flowcontrol.documents.program import Limits, Node, Program
 from flowcontrol.engine import cursor
 from flowcontrol.engine.cursor import Ending, Frame, Position, PositionGone
@@ -20,6 +20,11 @@ Tree = list[Any]
 
 class _Action(BaseAction):
     branches = ("steps",)
+
+
+class _Try(_Action):
+    catches_failures = True
+    keeps_leaving = True
 
 
 def program(tree: Tree) -> Program:
@@ -87,9 +92,9 @@ def test_every_position_of_every_step_survives_being_stored(tree: Tree, data: st
         frames = tuple(
             frame._replace(locals=data.draw(plain), variables=data.draw(plain)) for frame in position.frames
         )
-        position = Position(
-            frames, data.draw(st.sampled_from([cursor.RUN, cursor.BRANCH, cursor.WAIT])), "steps"
-        )
+        phases = [cursor.RUN, cursor.BRANCH, cursor.WAIT, cursor.FAILURE]
+        tries = data.draw(st.sampled_from([1, 2, 17])), data.draw(st.sampled_from([0, 3]))
+        position = Position(frames, data.draw(st.sampled_from(phases)), "steps", *tries)
         assert cursor.load(of, cursor.dump(of, position)) == position
 
 
@@ -159,3 +164,86 @@ def test_a_position_at_a_step_that_is_not_there_says_so() -> None:
     stored = cursor.dump(of, Position((Frame(0),))).replace('"s0"', '"gone"')
     with pytest.raises(PositionGone, match='stands at step "gone"'):
         cursor.load(of, stored)
+
+
+# -- failures ----------------------------------------------------------------------------------------------
+
+
+def with_tries(of: Program, *ids: str) -> Program:
+    """The same program, in which these steps catch failures and keep who leaves."""
+    nodes = [replace(node, action=_Try()) if node.id in ids else node for node in of.nodes]
+    return replace(of, nodes=tuple(nodes))
+
+
+@given(trees, st.data())
+def test_a_failure_goes_to_the_nearest_step_around_it_that_catches_failures(
+    tree: Tree, data: st.DataObject
+) -> None:
+    of = program(tree)
+    tries = data.draw(st.sets(st.sampled_from([node.id for node in of.nodes]))) if tree else set()
+    of = with_tries(of, *tries)
+    for node in of.nodes:
+        position = cursor.place(of, node.id)
+        around = [one for one in position.frames[:-1] if of.nodes[one.node].id in tries]
+        outwards = []
+        caught = cursor.catch(of, position)
+        while caught is not None:
+            assert (caught.phase, caught.branch) == (cursor.FAILURE, "steps")
+            assert (caught.attempt, caught.event) == (1, 0)
+            outwards.append(caught.frames[-1])
+            caught = cursor.catch(of, caught)
+        assert outwards == around[::-1]
+
+
+def test_a_step_that_catches_failures_does_not_catch_its_own() -> None:
+    of = with_tries(program([[[]]]), "s0")
+    ended = Position((Frame(0, "", "steps", 1),), cursor.BRANCH, "steps")
+    assert cursor.catch(of, cursor.begin(of)) is None  # type: ignore[arg-type]
+    assert cursor.catch(of, ended) is None
+
+
+def test_who_leaves_a_branch_is_kept_where_the_action_around_it_says_so() -> None:
+    of = program([[[], []], []])
+    inside = cursor.advance(of, cursor.begin(of), EnterBranch())  # type: ignore[arg-type]
+    assert isinstance(inside, Position)
+    left = cursor.advance(of, inside, LeaveBranch())
+    kept = cursor.advance(with_tries(of, "s0"), inside, LeaveBranch())
+    assert left == Position((Frame(of.by_id["s1"]),))
+    assert kept == Position((Frame(0, "", "steps", 1),), cursor.BRANCH, "steps")
+
+
+def test_leaving_out_of_a_step_inside_is_not_kept_further_out() -> None:
+    of = with_tries(program([[[[]], []]]), "s0")
+    inner = cursor.place(of, "s0_0_0")
+    assert visited_after(of, inner, LeaveBranch()) == "s0_1:run"
+
+
+def visited_after(of: Program, position: Position, decision: Any) -> str:
+    led = cursor.advance(of, position, decision)
+    assert isinstance(led, Position)
+    return f"{of.nodes[led.node].id}:{led.phase}"
+
+
+@pytest.mark.parametrize(
+    "decision", [Next(), EnterBranch(), ReturnToParent(), LeaveBranch(), Wait(event="x")], ids=repr
+)
+def test_a_decision_begins_the_tries_of_the_next_question(decision: Any) -> None:
+    of = program([[[[]], []], []])
+    position = cursor.place(of, "s0_0")._replace(attempt=4, event=9)
+    led = cursor.advance(of, position, decision)
+    assert isinstance(led, Position)
+    assert (led.attempt, led.event) == (1, 0)
+
+
+def test_a_position_stored_before_there_were_tries_is_at_its_first() -> None:
+    of = program([[]])
+    stored = '{"frames": [["s0", "", "", 0, {}, {}]], "phase": "wait", "branch": ""}'
+    assert cursor.load(of, stored) == Position((Frame(0),), cursor.WAIT, "", 1, 0)
+
+
+def test_a_first_try_is_stored_without_a_word_about_tries() -> None:
+    of = program([[]])
+    first = Position((Frame(0),))
+    assert "attempt" not in cursor.dump(of, first)
+    again = first._replace(attempt=2, event=5)
+    assert cursor.load(of, cursor.dump(of, again)) == again

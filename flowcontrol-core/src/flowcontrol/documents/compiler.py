@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
-from ..base import BaseAction
+from ..base import BaseAction, Retry
 from ..exceptions import DocumentError, ExpressionSyntaxError, Problem
 from ..expressions import Expression, compile_expression
 from ..registry import MissingAction, actions
 from .configuration import check_config, migrated
 from .normal_form import insides, with_ids
 from .program import Limits, Node, Program
-from .schema import LIMITS
+from .schema import LIMITS, RETRY
 
 __all__ = ["compile_document"]
 
@@ -36,6 +37,9 @@ def compile_document(document: Mapping[str, Any]) -> Program:
         object_model=document.get("object") or "",
         condition=_condition(document.get("condition")),
         limits=_limits(document.get("limits") or {}),
+        history=document.get("history") or "full",
+        queue=document.get("queue") or "default",
+        priority=document.get("priority") or 0,
     )
 
 
@@ -85,7 +89,23 @@ def _node(
         branch=branch,
         next=following,
         branches={name: firsts.get(name) for name in names},
+        retry=_retry(step.get("retry"), action),
+        timeout=_timeout(step.get("timeout"), action),
     )
+
+
+def _retry(given: Mapping[str, Any] | None, action: BaseAction | MissingAction) -> Retry | None:
+    """What the step says or, when it says nothing, its action."""
+    if given is None:
+        return action.retry if isinstance(action, BaseAction) else None
+    values = {key.name: given[key.name] for key in RETRY if given.get(key.name) is not None}
+    return Retry(**{**values, "on": tuple(values.get("on", ()))})
+
+
+def _timeout(seconds: float | None, action: BaseAction | MissingAction) -> timedelta | None:
+    if seconds is None:
+        return action.timeout if isinstance(action, BaseAction) else None
+    return timedelta(seconds=seconds)
 
 
 def _configured(step: Mapping[str, Any]) -> tuple[BaseAction | MissingAction, Mapping[str, Any]]:

@@ -33,6 +33,8 @@ def draft_of(flow: Flow) -> dict[str, Any]:
             "name": flow.name or flow.slug,
             "description": flow.description,
             "object": flow.object_model,
+            "queue": flow.queue,
+            "priority": flow.priority,
             "steps": [],
         }
     )

@@ -13,7 +13,7 @@ from ..exceptions import DocumentError, Problem
 from ..models import Flow, FlowVersion, Trigger
 from .exporter import trigger_documents
 from .normal_form import canonical, normalise
-from .publisher import add_version, is_same, restart_problems, without_facts
+from .publisher import add_version, columns, is_same, restart_problems, without_facts
 from .validator import require_valid
 
 __all__ = ["ImportResult", "import_flow", "import_flows"]
@@ -113,13 +113,10 @@ class _Import:
             return False
         flow.draft = self.document
         flow.draft_revision += 1
-        if flow.published is None:
-            flow.name = self.document["name"]
-            flow.description = self.document.get("description", "")
-            flow.object_model = self.document.get("object", "")
-        flow.save(
-            update_fields=["draft", "draft_revision", "name", "description", "object_model", "updated_at"]
-        )
+        fields = columns(self.document) if flow.published is None else {}
+        for name, value in fields.items():
+            setattr(flow, name, value)
+        flow.save(update_fields=["draft", "draft_revision", *fields, "updated_at"])
         return True
 
     def store_active(self) -> bool:

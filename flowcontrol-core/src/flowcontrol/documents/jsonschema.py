@@ -10,7 +10,7 @@ from django import forms
 from ..base import STEPS, BaseAction
 from ..registry import MissingAction, actions, triggers
 from .configuration import json_types
-from .schema import DOCUMENT, LIMITS, STEP, TRIGGER, Key
+from .schema import DOCUMENT, LIMITS, RETRY, STEP, TRIGGER, Key
 
 __all__ = ["json_schema"]
 
@@ -74,6 +74,10 @@ def _trigger() -> dict[str, Any]:
 def _step(installed: dict[str, BaseAction | MissingAction]) -> dict[str, Any]:
     schema = _mapping(STEP)
     schema["properties"]["steps"] = _optional(_STEPS)
+    schema["properties"]["retry"] = {
+        **schema["properties"]["retry"],
+        **_optional(_mapping(RETRY)),
+    }
     schema["properties"]["branches"] = _optional({"type": "object", "additionalProperties": _STEPS})
     usable = [name for name, action in installed.items() if isinstance(action, BaseAction)]
     if usable:

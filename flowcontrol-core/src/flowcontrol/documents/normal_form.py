@@ -10,7 +10,7 @@ from ..base import STEPS, BaseAction
 from ..exceptions import DocumentError, Problem
 from ..registry import actions
 from .configuration import migrated
-from .schema import DOCUMENT, FORMAT, LIMITS, MAX_ID_LENGTH, STEP, TRIGGER, Key
+from .schema import DOCUMENT, FORMAT, LIMITS, MAX_ID_LENGTH, RETRY, STEP, TRIGGER, Key
 from .validation import examine, model_label
 
 __all__ = ["canonical", "in_utc", "insides", "normalise", "walk", "with_ids"]
@@ -128,6 +128,8 @@ def _step(step: Mapping[str, Any], migrate: bool) -> dict[str, Any]:
         branches = list(action.branches)
         if "config" in result:
             result["config"] = _in_order(result["config"], [*action.Config.base_fields])
+    if "retry" in result:
+        result["retry"] = _ordered(result["retry"], RETRY)
     if "steps" in result:
         result["steps"] = [_step(inside, migrate) for inside in result["steps"]]
     if "branches" in result:

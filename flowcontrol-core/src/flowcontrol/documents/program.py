@@ -68,3 +68,6 @@ class Program:
     limits: Limits
     #: What of the runs' history is kept: ``full``, ``errors`` or ``none``.
     history: str = "full"
+    #: Where runs wait for a worker, and which go first: as on the flow's row.
+    queue: str = "default"
+    priority: int = 0

@@ -21,6 +21,7 @@ __all__ = [
     "DraftConflict",
     "add_version",
     "check_draft",
+    "columns",
     "is_same",
     "publish",
     "restart_problems",
@@ -79,7 +80,7 @@ def save_draft(flow: Flow, document: Mapping[str, Any], revision: int) -> Flow:
     draft = check_draft(flow, document)
     values: dict[str, Any] = {"draft": draft, "draft_revision": revision + 1, "updated_at": timezone.now()}
     if flow.published_id is None:
-        values |= _columns(draft)
+        values |= columns(draft)
     # The condition, not a look beforehand, decides between two who save at once.
     if not Flow.objects.filter(pk=flow.pk, draft_revision=revision).update(**values):
         present = Flow.objects.filter(pk=flow.pk).values_list("draft_revision", flat=True).first()
@@ -110,7 +111,7 @@ def publish(flow: Flow, note: str = "", *, revision: int | None = None) -> FlowV
         if problems := restart_problems(document, locked.triggers.all()):
             raise DocumentError(problems)
         version = add_version(locked, document, note)
-    for name in ("draft", "draft_revision", *_columns(document)):
+    for name in ("draft", "draft_revision", *columns(document)):
         setattr(flow, name, getattr(locked, name))
     flow.published = version
     return version
@@ -139,9 +140,9 @@ def add_version(flow: Flow, document: dict[str, Any], note: str = "") -> FlowVer
     flow.published = FlowVersion.objects.create(
         flow=flow, number=last + 1, document=document, note=shorten(note, 200)
     )
-    for name, value in _columns(document).items():
+    for name, value in columns(document).items():
         setattr(flow, name, value)
-    flow.save(update_fields=["published", *_columns(document), "updated_at"])
+    flow.save(update_fields=["published", *columns(document), "updated_at"])
     return flow.published
 
 
@@ -155,10 +156,12 @@ def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
-def _columns(document: Mapping[str, Any]) -> dict[str, Any]:
+def columns(document: Mapping[str, Any]) -> dict[str, Any]:
     """What of a document is on the flow's row too, for lists and queries."""
     return {
         "name": document["name"],
         "description": document.get("description", ""),
         "object_model": document.get("object", ""),
+        "queue": document.get("queue", "default"),
+        "priority": document.get("priority", 0),
     }

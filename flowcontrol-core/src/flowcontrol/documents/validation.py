@@ -19,7 +19,19 @@ from ..registry import MissingAction, actions, triggers
 from ..suggestions import did_you_mean
 from .configuration import check_config, in_words, json_type, migrated, unknown_key
 from .paths import join, shorten
-from .schema import DOCUMENT, LIMITS, MAX_BYTES, MAX_DEPTH, MAX_NESTING, MAX_STEPS, STEP, TRIGGER, Key
+from .schema import (
+    DOCUMENT,
+    EXCEPTION_PATTERN,
+    LIMITS,
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_NESTING,
+    MAX_STEPS,
+    RETRY,
+    STEP,
+    TRIGGER,
+    Key,
+)
 
 __all__ = ["FlowReference", "examine", "model_label", "problems_among"]
 
@@ -250,6 +262,7 @@ class _Examination:
             yield _missing(action, step, join(path, "action"), number)
         elif isinstance(action, BaseAction):
             yield from _config(action, step, path)
+        yield from _retry(step.get("retry"), join(path, "retry"))
         yield from self.insides(step, action, path, depth)
 
     def unique_id(self, step_id: object, path: str) -> Iterator[Problem]:
@@ -319,6 +332,32 @@ def _version_hint(action: BaseAction, version: int) -> str:
     return "Update the plugin." if version > action.config_version else ""
 
 
+def _retry(retry: object, path: str) -> Iterator[Problem]:
+    if not isinstance(retry, dict):
+        return
+    problems = [*_keys(retry, RETRY, path), *_exceptions(retry.get("on"), join(path, "on"))]
+    yield from problems
+    given = {key.name: key.default if retry.get(key.name) is None else retry[key.name] for key in RETRY}
+    if not problems and given["delay"] > given["max_delay"]:
+        yield Problem(
+            join(path, "delay"),
+            f"The first wait of {given['delay']} seconds is longer than max_delay, {given['max_delay']}, allows. "
+            "Raise max_delay, or shorten delay.",
+            given["delay"],
+        )
+
+
+def _exceptions(names: object, path: str) -> Iterator[Problem]:
+    for index, name in enumerate(_as_list(names)):
+        if not isinstance(name, str) or not re.fullmatch(EXCEPTION_PATTERN, name):
+            yield Problem(
+                join(path, index),
+                "This is the name of no exception class; write one such as TimeoutError or "
+                "requests.ConnectionError.",
+                name,
+            )
+
+
 def _missing(action: MissingAction, step: dict[str, Any], path: str, number: int) -> Problem:
     name = step.get("name")
     called = f" “{shorten(name)}”" if isinstance(name, str) and name else ""
@@ -356,12 +395,25 @@ def _wrong(key: Key, value: object) -> str:
         return f"{_shown(value)} is not supported."
     if "enum" in schema and value not in schema["enum"]:
         return f"{_shown(value)} is none of these."
-    if "type" in schema and json_type(value) != schema["type"]:
+    if "type" in schema and not _is_of_type(value, schema["type"]):
         return f"This has to be {in_words(schema['type'])}, not {in_words(json_type(value))}."
     if isinstance(value, str):
         return _wrong_text(schema, value)
-    if "minimum" in schema and isinstance(value, int) and value < schema["minimum"]:
+    return _wrong_number(schema, value) if isinstance(value, (int, float)) else ""
+
+
+def _is_of_type(value: object, expected: str) -> bool:
+    found = json_type(value)
+    return found == expected or (found == "integer" and expected == "number")
+
+
+def _wrong_number(schema: Mapping[str, Any], value: float) -> str:
+    if value < schema.get("minimum", value):
         return f"{value} is less than {schema['minimum']}."
+    if "exclusiveMinimum" in schema and value <= schema["exclusiveMinimum"]:
+        return f"{value} is not more than {schema['exclusiveMinimum']}."
+    if value > schema.get("maximum", value):
+        return f"{value} is more than {schema['maximum']}."
     return ""
 
 

@@ -8,6 +8,7 @@ import logging
 import math
 import time as clock
 import uuid
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import IntEnum
@@ -16,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils.translation import gettext_lazy
@@ -300,9 +301,84 @@ def test_objects_with_keys_of_each_kind_are_read_again_when_asked_for() -> None:
         assert state["all"] == objects
         assert len(queries) == 3
         assert state["all"] == objects
+        assert state["one"] == {"deep": [objects[0]]}
         assert len(queries) == 3
-    assert state["one"] == {"deep": [objects[0]]}
     assert state.changes() == {}
+
+
+@pytest.fixture
+def crowd() -> State:
+    """A state with fifty customers, each under a key of its own, and ten things in one list."""
+    customers = Customer.objects.bulk_create(Customer(name=f"n{number}") for number in range(50))
+    things = UuidThing.objects.bulk_create(UuidThing(name=f"n{number}") for number in range(10))
+    people: dict[str, Any] = {f"who{number}": each for number, each in enumerate(customers)}
+    return State.from_text(encode({**people, "things": things, "n": 1}))
+
+
+@pytest.mark.django_db
+def test_all_objects_of_a_model_are_read_in_one_query_when_the_first_is_asked_for(crowd: State) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        assert crowd["n"] == 1
+        assert len(queries) == 0
+        assert [crowd[f"who{number}"].name for number in range(50)] == [f"n{number}" for number in range(50)]
+        assert len(queries) == 1
+        assert [each.name for each in crowd["things"]] == [f"n{number}" for number in range(10)]
+        assert len(queries) == 2
+    assert crowd.changes() == {}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("end_of_the_step", [State.commit, State.rollback])
+def test_what_was_read_along_with_another_key_is_read_anew_in_the_next_step(
+    crowd: State, end_of_the_step: Any
+) -> None:
+    assert crowd["who0"].name == "n0"
+    crowd.changes()
+    end_of_the_step(crowd)
+    Customer.objects.update(name="later")
+    assert [crowd["who1"].name, crowd["who2"].name] == ["later", "later"]
+
+
+@pytest.mark.django_db
+def test_objects_that_are_gone_and_keys_that_are_none_spoil_no_others(crowd: State) -> None:
+    stored = crowd.text().removesuffix("}")
+    odd = [
+        '["testapp.uuidthing","x"]',
+        '["testapp.slugthing","a\\u0000"]',
+        '["nonsense",1]',
+        f'["testapp.customer",{10**40}]',
+    ]
+    text = f"""{stored},{",".join(f'"odd{n}":[{{"$object":{each}}}]' for n, each in enumerate(odd))}}}"""
+    Customer.objects.filter(name__in=["n0", "n7"]).delete()
+    state = State.from_text(text)
+    gone = {}
+    for key in state:
+        # The database's own error: a NUL, on PostgreSQL, before anything is sent.
+        with suppress(DatabaseError):
+            try:
+                state[key]
+            except (ObjectGone, StateError) as error:
+                gone[key] = str(error)
+            else:
+                continue
+        gone.setdefault(key, key)
+    assert list(gone) == ["who0", "who7", "odd0", "odd1", "odd2", "odd3"]
+    assert all(key in message for key, message in gone.items())
+
+
+@pytest.mark.django_db
+def test_no_more_than_a_hundred_objects_are_read_ahead(monkeypatch: pytest.MonkeyPatch, crowd: State) -> None:
+    monkeypatch.setattr(states, "_READ_AHEAD", 5)
+    with CaptureQueriesContext(connection) as queries:
+        names = [crowd[f"who{number}"].name for number in range(50)]
+    assert names == [f"n{number}" for number in range(50)]
+    assert len(queries) == 50 - 5
+
+
+@pytest.mark.parametrize("pk", ['{"a":1}', "[1]", '{"$dict":{"$a":1}}', "null", "true"])
+def test_a_key_of_a_reference_is_one_value(pk: str) -> None:
+    with pytest.raises(StateError, match=r"who: .* stands for no value \(ValueError: it is no model and key"):
+        State.from_text(f'{{"who":{{"$object":["testapp.customer",{pk}]}}}}')
 
 
 @pytest.mark.django_db

@@ -11,9 +11,11 @@ import logging
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -34,6 +36,10 @@ MAX_DEPTH = 64
 #: Integers beyond this many bits cannot be written as text and read again by Python itself.
 _MAX_BITS = 4_096
 _TOO_DEEP = f"lists and mappings are nested more than {MAX_DEPTH} deep, or contain themselves."
+#: The keys that every database has as a number.
+_KEY_BITS = 63
+#: How many objects of other keys are read along with those of a key.
+_READ_AHEAD = 100
 _MICROSECOND = timedelta(microseconds=1)
 _REFERENCE = '"$object"'
 
@@ -319,10 +325,11 @@ def _read_decimal(value: str) -> Decimal:
 
 
 def _read_reference(value: Any) -> ModelReference:
-    model, pk = value
-    if not isinstance(model, str) or isinstance(pk, (list, bool)) or pk is None:
+    model, written = value
+    pk = _decoded(written, model)
+    if not isinstance(model, str) or isinstance(pk, (list, dict, bool)) or pk is None:
         raise ValueError("it is no model and key")
-    return ModelReference(model, _decoded(pk, model))
+    return ModelReference(model, pk)
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
@@ -362,26 +369,63 @@ def _read_tag(tag: str, stored: Any, path: str) -> Any:
         ) from error
 
 
-def _resolved(value: Any, key: str) -> Any:
-    """The value with every reference in it replaced, in place, by its object."""
+_Found = dict[ModelReference, Model]
+
+
+def _resolved(value: Any, key: str, found: _Found) -> Any:
+    """The value with every reference in it replaced, in place, by its object; one query for each not ``found``."""
     if isinstance(value, ModelReference):
-        return value.load(key)
+        known = found.get(value)
+        return value.load(key) if known is None else known
     if isinstance(value, dict):
         for name, item in value.items():
             if isinstance(item, (ModelReference, dict, list)):
-                value[name] = _resolved(item, f"{key}.{name}")
+                value[name] = _resolved(item, f"{key}.{name}", found)
     elif isinstance(value, list):
         for index, item in enumerate(value):
             if isinstance(item, (ModelReference, dict, list)):
-                value[index] = _resolved(item, f"{key}[{index}]")
+                value[index] = _resolved(item, f"{key}[{index}]", found)
     return value
+
+
+def _references(value: Any) -> Iterator[ModelReference]:
+    if isinstance(value, ModelReference):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for item in value.values() if isinstance(value, dict) else value:
+            if isinstance(item, (ModelReference, dict, list)):
+                yield from _references(item)
+
+
+def _read_together(references: set[ModelReference]) -> _Found:
+    """Their objects, in a query per model. What is gone, or odd, is left for ``ModelReference.load`` to tell."""
+    keys: dict[str, dict[ModelReference, Any]] = {}
+    for reference in references:
+        with suppress(LookupError, ValidationError, ValueError, TypeError):
+            keys.setdefault(reference.model, {})[reference] = _key_of(reference)
+    found: _Found = {}
+    for label, wanted in keys.items():
+        objects = apps.get_model(label)._base_manager.in_bulk(set(wanted.values())) if wanted else {}
+        found |= {each: objects[key] for each, key in wanted.items() if key in objects}
+    return found
+
+
+def _key_of(reference: ModelReference) -> Any:
+    """The key as the model has it. Raises for one that could be the end of a query, and of all others in it."""
+    pk = reference.pk
+    if (isinstance(pk, int) and pk.bit_length() > _KEY_BITS) or (isinstance(pk, str) and "\0" in pk):
+        raise ValueError(f"{pk!r} is no key")
+    key = apps.get_model(reference.model)._meta.pk.to_python(pk)
+    hash(key)
+    return key
 
 
 class State(MutableMapping[str, Any]):
     """A run's data, which knows what changed: only keys that were touched are ever encoded again.
 
     A value is copied when it is put in; lists and mappings that are handed out may be changed in place until the
-    next ``commit`` or ``rollback``. Model objects are read from the database when their key is first asked for.
+    next ``commit`` or ``rollback``. Model objects are read from the database when their key is first asked for, and
+    with them those of other keys: a query per model.
     """
 
     def __init__(self, values: Mapping[str, Any] | None = None) -> None:
@@ -396,6 +440,10 @@ class State(MutableMapping[str, Any]):
         self._pending: dict[str, str | None] = {}
         #: Keys in whose values there are references that nobody asked for yet.
         self._unread: set[str] = set()
+        #: What was read along with other keys, until the next ``commit`` or ``rollback``: rows change meanwhile.
+        self._found: _Found = {}
+        #: Models of which that was done.
+        self._ahead: set[str] = set()
         self._warned = False
         if values:
             self.update(values)
@@ -452,9 +500,19 @@ class State(MutableMapping[str, Any]):
         """The value, to be read and not to be changed. Raises ``KeyError``, and ``ObjectGone`` naming the key."""
         value = self._values[key]
         if key in self._unread:
-            value = self._values[key] = _resolved(value, key)
+            self._read_ahead(key, value)
+            value = self._values[key] = _resolved(value, key, self._found)
             self._unread.discard(key)
         return value
+
+    def _read_ahead(self, key: str, value: Any) -> None:
+        """Have what this key refers to, and for each model new to this step what the other keys refer to as well."""
+        wanted = {each for each in _references(value) if each not in self._found}
+        if models := {each.model for each in wanted} - self._ahead:
+            self._ahead |= models
+            others = (each for other in self._unread - {key} for each in _references(self._values[other]))
+            wanted.update(islice((each for each in others if each.model in models), _READ_AHEAD))
+        self._found |= _read_together(wanted)
 
     @property
     def read(self) -> Mapping[str, Any]:
@@ -540,6 +598,7 @@ class State(MutableMapping[str, Any]):
         return _decoded(json.loads(f"{{{entry}}}")[key], key)
 
     def _settle(self) -> None:
+        self._found, self._ahead = {}, set()
         self._pending = {}
         self._touched = {}
         self._moved = False

@@ -134,12 +134,12 @@ def test_a_worker_with_more_to_do_does_not_wait(working: Make) -> None:
 
 
 def test_a_worker_sleeps_no_longer_than_until_the_next_due_date(working: Make) -> None:
-    loop = working(sleeps=4, until_due=(0.5, 20.0, 3.0))
-    assert slept(loop) == [1.0, 0.5, 1.0, 2.0]
+    loop = working(sleeps=4, until_due=(20.0, 0.5, 20.0, 0.2))
+    assert slept(loop) == [1.0, 0.5, 1.0, 0.2]
 
 
 def test_what_is_due_and_cannot_be_claimed_is_looked_for_less_and_less_often(working: Make) -> None:
-    loop = working(sleeps=5, until_due=(-1.0, -1.0, -1.0, -1.0))
+    loop = working(sleeps=5, until_due=(-1.0,) * 5)
     assert slept(loop) == [1.0, 2.0, 4.0, 8.0, 8.0]
 
 
@@ -147,7 +147,7 @@ def test_a_worker_that_is_notified_sleeps_until_it_is_woken_and_looks_once_more_
     working: Make,
 ) -> None:
     # The second look finds what became due within the time in which a process does not notify again.
-    loop = working(0, 0, 0, 0, 0, 1, sleeps=7, rung=(3, 4), listens=True, until_due=(None, 12.0))
+    loop = working(0, 0, 0, 0, 0, 1, sleeps=7, rung=(3, 4), listens=True, until_due=(None, None, 12.0))
     assert slept(loop) == [QUIET_SECONDS, 20.0, 12.0, QUIET_SECONDS, QUIET_SECONDS, QUIET_SECONDS, 20.0]
 
 

@@ -182,17 +182,19 @@ class WorkerLoop:
 
     def _next_delay(self) -> float:
         """Seconds until the next look when nothing was due: few at first, ever more, and never past a due date."""
-        eager = QUIET_SECONDS if self._is_listening else self.options.poll_seconds / _EAGERNESS
-        if not self._delay:
-            return eager
-        longest = (
-            _LISTENING_POLL_SECONDS if self._is_listening else min(self._delay * 2, self.options.poll_seconds)
-        )
+        longest = self._longest_delay()
         until_due = seconds_until_due(self.options.queues)
-        if until_due is not None and until_due < longest:
-            # Due already, and not to be had: looked for less and less often, as what another worker holds.
-            longest = until_due if until_due > 0 else min(self._delay * 2, self.options.poll_seconds)
+        if until_due is not None and until_due <= 0:
+            # Due, and not to be had, as what another worker holds at this moment.
+            longest = min(longest, self._delay * 2 or self.options.poll_seconds / _EAGERNESS)
+        elif until_due is not None:
+            longest = min(longest, until_due)
         return max(min(longest, conf.settings.HEALTH_SECONDS / 3), _SHORTEST_SLEEP)
+
+    def _longest_delay(self) -> float:
+        if self._is_listening:
+            return _LISTENING_POLL_SECONDS if self._delay else QUIET_SECONDS
+        return min(self._delay * 2 or self.options.poll_seconds / _EAGERNESS, self.options.poll_seconds)
 
     @property
     def _is_listening(self) -> bool:

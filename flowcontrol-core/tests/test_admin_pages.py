@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import nullcontext
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -30,7 +30,8 @@ from flowcontrol.base import Fail
 from flowcontrol.documents import export_flow, parse_yaml, save_draft, to_yaml
 from flowcontrol.engine import Started, start_flow
 from flowcontrol.exceptions import FlowcontrolError, FlowNotFound
-from flowcontrol.models import Event, Flow, FlowRun, FlowVersion, HistoryChunk, RunStatus, StepRecord, Trigger
+from flowcontrol.models import Event, Flow, FlowRun, FlowVersion, HistoryChunk, RunStatus, Trigger
+from flowcontrol.models.run import RecordRows
 from testapp.models import Customer
 
 pytestmark = pytest.mark.django_db
@@ -162,15 +163,19 @@ def test_a_record_tells_where_the_run_stands_and_what_it_did(staff: Client) -> N
     assert "test.write" in blocked
 
 
+def record(run: FlowRun, *steps: tuple[str, datetime], first: int = 0) -> None:
+    """Have a stretch of the run's history with these steps, as a worker writes it."""
+    rows = RecordRows()
+    for number, (step, time) in enumerate(steps, start=first):
+        rows.add(number, step, "", "run", 1, time, 0.0, "Next")
+    HistoryChunk.objects.create(run=run, packed=rows.text())
+
+
 def test_a_record_shows_the_newest_steps_of_a_long_run_and_says_so(staff: Client) -> None:
     run = run_with(flow("empty"))
     now = timezone.now()
     for start in range(0, 600, 100):
-        records = [
-            StepRecord(number, f"s{number}", "", "run", 1, now, now - now, "Next")
-            for number in range(start, start + 100)
-        ]
-        HistoryChunk.objects.create(run=run, packed=StepRecord.pack(records))
+        record(run, *((f"s{number}", now) for number in range(start, start + 100)), first=start)
 
     page = text(staff.get(f"{ADMIN}flowrun/{run.pk}/change/"))
 
@@ -184,10 +189,7 @@ def test_a_step_record_tells_its_date_wherever_it_is_another_one(staff: Client) 
     run = run_with(flow("empty"))
     # In Berlin it is two hours later: midnight is between the second and the third.
     times = [datetime(2024, 6, 1, *time, tzinfo=UTC) for time in ((9, 0), (21, 59, 59), (22, 0, 1))]
-    records = [
-        StepRecord(number, "s", "", "run", 1, time, timedelta(0), "Next") for number, time in enumerate(times)
-    ]
-    HistoryChunk.objects.create(run=run, packed=StepRecord.pack(records))
+    record(run, *(("s", time) for time in times))
 
     page = text(staff.get(f"{ADMIN}flowrun/{run.pk}/change/"))
 

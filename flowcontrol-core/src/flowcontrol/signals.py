@@ -7,6 +7,7 @@ class ``RunInfo``. A receiver that raises changes nothing for the run: the error
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.dispatch import Signal
 
@@ -27,6 +28,16 @@ class RunInfo:
     object_pk: str = ""
     #: Why it ended, in words; empty for a plain completion.
     reason: str = ""
+    #: When it was made, took its first step and ended; None where that is not known, or not yet.
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    #: The queue of its flow; empty where it is not known.
+    queue: str = ""
+    #: The run that started it.
+    parent: int | None = None
+    #: How many steps it has taken.
+    steps: int = 0
 
 
 #: A worker took a run up for the first time.

@@ -17,6 +17,9 @@ __all__ = ["Health", "HealthServer"]
 
 logger = logging.getLogger("flowcontrol.engine")
 
+#: Whether all is well, and the facts.
+Told = Callable[[], tuple[bool, Mapping[str, Any]]]
+
 #: A file is touched no more often than this.
 _TOUCH_SECONDS = 1.0
 
@@ -62,11 +65,11 @@ class Health:
 
 
 class HealthServer:
-    """Answers on a port: 200 while all is well and 503 otherwise, with the facts as JSON."""
+    """Answers on a port: 200 while all is well and 503 otherwise, with the facts as JSON; ``metrics`` at /metrics."""
 
-    def __init__(self, port: int, told: Callable[[], tuple[bool, Mapping[str, Any]]]) -> None:
+    def __init__(self, port: int, told: Told, metrics: Callable[[], bytes] | None = None) -> None:
         # On all addresses: whoever asks is rarely on this machine, and there is nothing to keep from anybody.
-        self._server = ThreadingHTTPServer(("", port), _handler(told))
+        self._server = ThreadingHTTPServer(("", port), _handler(told, metrics))
         self._server.daemon_threads = True
         self._thread = threading.Thread(
             target=self._server.serve_forever, name="flowcontrol-health", daemon=True
@@ -84,15 +87,20 @@ class HealthServer:
         self._server.server_close()
 
 
-def _handler(told: Callable[[], tuple[bool, Mapping[str, Any]]]) -> type[BaseHTTPRequestHandler]:
+def _handler(told: Told, metrics: Callable[[], bytes] | None) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = 10
 
         def do_GET(self) -> None:
+            if self.path == "/metrics" and metrics is not None:
+                self.answer(200, "text/plain; version=0.0.4; charset=utf-8", metrics())
+                return
             is_well, facts = told()
-            body = json.dumps(facts).encode()
-            self.send_response(200 if is_well else 503)
-            self.send_header("Content-Type", "application/json")
+            self.answer(200 if is_well else 503, "application/json", json.dumps(facts).encode())
+
+        def answer(self, status: int, kind: str, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if self.command != "HEAD":

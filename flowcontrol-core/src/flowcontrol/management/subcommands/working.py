@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import threading
 from argparse import Namespace
 from collections import Counter
@@ -107,13 +108,19 @@ def _leave_in(seconds: float) -> None:
     timer.start()
 
 
+def _metrics() -> Callable[[], bytes] | None:
+    """What the project's plugin for Prometheus tells, where it has one: only then is its library there."""
+    module = sys.modules.get("flowcontrol.contrib.prometheus")
+    return module.exposition if module is not None else None
+
+
 @contextmanager
 def _health_on(port: int, told: Callable[[], tuple[bool, Mapping[str, Any]]]) -> Iterator[None]:
     if not port:
         yield
         return
     try:
-        server = HealthServer(port, told)
+        server = HealthServer(port, told, _metrics())
     except OSError as error:
         raise CommandError(f"The port {port} for the health check cannot be used: {error}") from error
     server.start()

@@ -216,3 +216,12 @@ def test_the_age_comes_from_the_settings_unless_it_is_given(flow: Flow) -> None:
 def test_what_makes_no_sense_is_refused(flow: Flow, arguments: list[str], says: str) -> None:
     with pytest.raises(CommandError, match=says):
         run("--older-than", "30", *arguments)
+
+
+def test_tick_deletes_old_events_where_there_is_no_worker() -> None:
+    for days in (1, 40):
+        Event.objects.create(name=f"{days}", created_at=timezone.now() - days * DAY)
+    out = StringIO()
+    call_command("flowcontrol", "tick", stdout=out)
+    assert out.getvalue() == "Nothing was due.\n"
+    assert Event.objects.get().name == "1"

@@ -271,7 +271,8 @@ SETTINGS: tuple[Setting, ...] = (
         "EVENT_RETENTION_DAYS",
         30,
         _integer(0),
-        "How long an event that no run consumed is kept.",
+        "How long events are kept, whether a run waits for them or not: let it be longer than the longest time "
+        "between an event and the run that looks for it. Workers and `tick` delete older ones.",
         "days",
     ),
     _define(

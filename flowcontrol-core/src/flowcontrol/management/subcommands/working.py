@@ -18,6 +18,7 @@ from django.core.management.base import CommandError
 
 from ...engine import continue_flowruns
 from ...engine.health import Health, HealthServer
+from ...engine.retention import prune_events
 from ...engine.worker import WorkerLoop, WorkerOptions
 from ...signals import RunInfo, run_finished
 from ..output import Console, counted, shortened
@@ -32,6 +33,8 @@ def tick(console: Console, options: Namespace) -> int:
     ended: list[RunInfo] = []
     with _told_of_ends(ended.append):
         executed = continue_flowruns().executed
+    # Where cron calls this, there may be no worker to do it.
+    prune_events()
     if options.as_json:
         console.json({"executed": executed, "ended": [_told(run) for run in ended]})
         return 0

@@ -152,6 +152,22 @@ def test_several_processes_work_and_end_together(shop: Shop) -> None:
     assert not workers(), "a worker that stopped leaves no row"
 
 
+def test_calls_of_the_world_overlap_and_a_signal_waits_for_those_under_way(shop: Shop) -> None:
+    shop.start(3)
+    process = shop.worker("--threads", "2", "--poll-seconds", "0.1")
+    until(lambda: len(list(shop.folder.glob("ran-*"))) == 2, "two calls are under way")
+    assert shop.pids() == {process.pid}
+    process.send_signal(signal.SIGTERM)
+    until(lambda: all(worker.is_stopping for worker in workers()), "it says that it stops")
+    shop.go_on()
+    code, _ = shop.end(process, 0)
+
+    assert code == 0
+    assert runs("completed") >= 2
+    # One that was claimed and had no thread yet is finished, too, or handed back.
+    assert runs("completed") + FlowRun.objects.filter(status="pending", token="").count() == 3
+
+
 def test_a_process_that_dies_is_replaced_and_its_runs_go_on(shop: Shop) -> None:
     shop.start()
     parent = shop.worker("--processes", "2", "--poll-seconds", "0.1")

@@ -32,6 +32,7 @@ EFFECTS = {
 KINDS: tuple[tuple[str, str], ...] = (
     ("WholeNumberField", "whole number, or expression"),
     ("NameField", "name"),
+    ("TriggerField", "name of a trigger type"),
     ("WeekdayField", "`monday` … `sunday`, or 0 (Monday) to 6"),
     ("ClockTimeField", "time of day, `18:00`"),
     ("TimeZoneField", "name of a time zone"),
@@ -150,6 +151,63 @@ NOTES: dict[str, tuple[str, str]] = {
 - id: week_before
   action: builtin.delay
   config: {base_date: object.due_date, seconds: -604800, if_past: stop}""",
+    ),
+    "builtin.try": (
+        (
+            "A failure counts once the tries of its step are used up ([`retry`](documents.md#retry)). The steps of "
+            "`error` can read it as `error`: `error.step` and `error.name` are id and name of the step that failed, "
+            "`error.type` is the kind of error (`Fail`, when the action said so itself), `error.message` its text, "
+            "`error.attempt` the number of tries. When they come to their end, the failure is dealt with, and the next "
+            "step follows. Without steps in `error`, or when one of these fails, it goes on to the next `builtin.try` "
+            "outwards, and without one the run fails. The steps of `finally` run before that, and after every other "
+            "way out of the other two branches: their end, `builtin.return` and `builtin.leave_branch`. "
+            "`builtin.stop` is none: it ends the run at once. So do a cancellation from outside, a condition of the "
+            "flow that is no longer true, and the bound `MAX_STEPS`. The state stays as the last step that went well "
+            "left it."
+        ),
+        """\
+- id: charge
+  action: builtin.try
+  steps:
+    - {id: ask_bank, action: builtin.call_flow, config: {flow: feedback, save_as: receipt}}
+  branches:
+    error:
+      - {id: why, action: builtin.update_state, config: {evaluate: true, state: {failed: error.message}}}
+    finally:
+      - {id: seen, action: builtin.update_state, config: {evaluate: true, state: {charged_at: now}}}""",
+    ),
+    "builtin.wait_for_trigger": (
+        (
+            "A trigger that fired since the run began, and that the run did not wait for yet, counts at once, so none "
+            "is missed that fires just before the run comes here. What it brought is the state given to "
+            "`fire_trigger`, a mapping. With *match object* only a trigger about the object of this run counts; a run "
+            "about none waits for one about none. After the steps of `timeout`, as after the trigger, the next step "
+            "follows."
+        ),
+        """\
+- id: payment
+  action: builtin.wait_for_trigger
+  config: {trigger: docs.order_paid, save_as: payment, timeout_seconds: 1209600}
+  branches:
+    timeout:
+      - {id: too_late, action: builtin.stop}""",
+    ),
+    "builtin.call_flow": (
+        (
+            "The new run is written together with this step, and its end together with the event that wakes this run, "
+            "so a crash loses neither. A run that ends as *completed* or *stopped* has a result: the state it ended "
+            "with. One that fails, is cancelled or is discarded fails this step, naming the run and its reason, and so "
+            "does a flow that does not start, be it for a limit; a `builtin.try` around deals with that. The steps of "
+            "`timeout` run when the time is up first; the other run goes on and is listened to no more. `retry` tries "
+            "the start again; what may fail inside the other flow is better tried again there."
+        ),
+        """\
+- id: check
+  action: builtin.call_flow
+  config: {flow: feedback, pass_state: true, save_as: answer, timeout_seconds: 604800}
+  branches:
+    timeout:
+      - {id: no_answer, action: builtin.update_state, config: {state: {answer: null}}}""",
     ),
 }
 
@@ -299,7 +357,7 @@ def _actions() -> Iterator[str]:
     yield "# The built-in actions"
     yield MADE
     yield ""
-    yield "The ten actions of the pack `flowcontrol-actions-builtin`. What they mean for the course of a run is told in"
+    yield "The actions of the pack `flowcontrol-actions-builtin`. What they mean for the course of a run is told in"
     yield "[concepts](concepts.md#actions), expressions in [expressions](expressions.md). A key under `config` that is"
     yield "not listed here is refused when the flow is saved. `manage.py flowcontrol actions` lists what is installed."
     yield ""

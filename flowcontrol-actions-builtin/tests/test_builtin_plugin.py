@@ -1,4 +1,4 @@
-"""What the plugin declares: ten actions, light to import, each saying the same as its class."""
+"""What the plugin declares: thirteen actions, light to import, each saying the same as its class."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SPECS = list(flowcontrol_register_actions())
 EACH = pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
 
 
-def test_the_plugin_brings_the_ten_actions() -> None:
+def test_the_plugin_brings_the_thirteen_actions() -> None:
     assert [spec.name.removeprefix("builtin.") for spec in SPECS] == [
         "if",
         "while",
@@ -26,6 +26,9 @@ def test_the_plugin_brings_the_ten_actions() -> None:
         "update_state",
         "start_flow",
         "delay",
+        "try",
+        "wait_for_trigger",
+        "call_flow",
     ]
 
 
@@ -52,8 +55,9 @@ def test_a_declaration_names_a_class_of_that_name_and_label(spec: ActionSpec) ->
 
 
 @EACH
-def test_only_start_flow_touches_more_than_state_and_control_flow(spec: ActionSpec) -> None:
-    expected = Effect.DATABASE if spec.name == "builtin.start_flow" else Effect.PURE
+def test_only_what_starts_flows_touches_more_than_state_and_control_flow(spec: ActionSpec) -> None:
+    starts = spec.name in ("builtin.start_flow", "builtin.call_flow")
+    expected = Effect.DATABASE if starts else Effect.PURE
     assert import_path(spec.path_text).effect is expected
 
 

@@ -1,1 +1,1 @@
-"""The ten actions that flowcontrol comes with. Imports nothing: see ``plugin`` for what is declared."""
+"""The thirteen actions that flowcontrol comes with. Imports nothing: see ``plugin`` for what is declared."""

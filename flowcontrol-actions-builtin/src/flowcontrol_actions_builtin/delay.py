@@ -27,12 +27,11 @@ from flowcontrol.expressions import Expression
 from flowcontrol.forms import ExpressionField
 
 from .due_time import Shift, due_time, moment_of
-from .fields import ClockTimeField, TimeZoneField, WeekdayField
+from .fields import HUNDRED_YEARS_IN_SECONDS, ClockTimeField, TimeZoneField, WeekdayField
 
 __all__ = ["Delay"]
 
 HUNDRED_YEARS_IN_MONTHS = 1_200
-HUNDRED_YEARS_IN_SECONDS = 36_525 * 86_400
 
 IF_PAST: Mapping[str, Decision] = {
     "continue": Next(),

@@ -14,8 +14,22 @@ from django.utils.translation import gettext_lazy as _
 from flowcontrol.exceptions import EvaluationError, ExpressionError, ExpressionSyntaxError
 from flowcontrol.expressions import RESERVED_NAMES, Expression, Scope, compile_expression
 from flowcontrol.forms import ExpressionField
+from flowcontrol.registry import triggers
 
-__all__ = ["ClockTimeField", "NameField", "TimeZoneField", "WeekdayField", "WholeNumberField", "whole_number"]
+__all__ = [
+    "HUNDRED_YEARS_IN_SECONDS",
+    "ClockTimeField",
+    "NameField",
+    "TimeZoneField",
+    "TimeoutField",
+    "TriggerField",
+    "WeekdayField",
+    "WholeNumberField",
+    "whole_number",
+    "with_timeout",
+]
+
+HUNDRED_YEARS_IN_SECONDS = 36_525 * 86_400
 
 
 def whole_number(label: str, expression: Expression, value: object) -> int:
@@ -97,6 +111,42 @@ def is_readable(name: str) -> bool:
         return compile_expression(name).names == {name}
     except ExpressionSyntaxError:
         return False
+
+
+class TriggerField(forms.CharField):
+    """The name of a trigger type that is registered."""
+
+    default_error_messages = {"trigger": _("No trigger type “%(name)s” is registered. %(hint)s")}
+
+    def clean(self, value: Any) -> str:
+        name: str = super().clean(value)
+        if name and triggers.get(name) is None:
+            known = [spec.name for spec in triggers.specs()]
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = (
+                _now("Did you mean %(name)s?") % {"name": close[0]}
+                if close
+                else _now("Install the plugin that provides it, or register it. Known: %(known)s.")
+                % {"known": ", ".join(known) or _now("none")}
+            )
+            raise ValidationError(
+                self.error_messages["trigger"], code="trigger", params={"name": name, "hint": hint}
+            )
+        return name
+
+
+class TimeoutField(forms.IntegerField):
+    """Seconds to wait at most. Cleans to an int, or None when empty."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_value=1, max_value=HUNDRED_YEARS_IN_SECONDS, **kwargs)
+
+
+def with_timeout(text: str, seconds: int | None) -> str:
+    """A summary with how long is waited at most behind it."""
+    if seconds is None:
+        return text
+    return _now("%(text)s, at most %(length)s") % {"text": text, "length": dt.timedelta(seconds=seconds)}
 
 
 class WeekdayField(forms.ChoiceField):

@@ -15,7 +15,7 @@ _HERE = "flowcontrol_actions_builtin"
 @hookimpl
 def flowcontrol_plugin_info() -> PluginInfo:
     return PluginInfo(
-        api="1.0", label="Built-in actions", description="The ten actions that flowcontrol comes with."
+        api="1.0", label="Built-in actions", description="The thirteen actions that flowcontrol comes with."
     )
 
 
@@ -78,5 +78,24 @@ def flowcontrol_register_actions() -> Iterable[ActionSpec]:
             f"{_HERE}.delay:Delay",
             "Delay",
             "Suspends the run for a time, until a weekday and time, or relative to a date.",
+        ),
+        ActionSpec(
+            "builtin.try",
+            f"{_HERE}.attempt:Try",
+            "Try",
+            "Runs its steps; when one fails, the steps of its branch “error”, which can read why; "
+            "and in any case those of “finally”.",
+        ),
+        ActionSpec(
+            "builtin.wait_for_trigger",
+            f"{_HERE}.wait_for_trigger:WaitForTrigger",
+            "Wait for trigger",
+            "Suspends the run until a trigger fires, or for so long at most, and keeps what the trigger brought.",
+        ),
+        ActionSpec(
+            "builtin.call_flow",
+            f"{_HERE}.call_flow:CallFlow",
+            "Call flow",
+            "Starts a run of another flow, waits for its end, or for so long at most, and takes over its result.",
         ),
     ]

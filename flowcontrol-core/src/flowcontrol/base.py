@@ -80,6 +80,8 @@ class Failure:
     message: str
     #: Tries that were made.
     attempt: int = 1
+    #: The branch of the step asked in which it happened.
+    branch: str = STEPS
 
 
 @dataclass(frozen=True)

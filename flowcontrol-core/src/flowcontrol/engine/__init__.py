@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from ..lazy import exports
 
 if TYPE_CHECKING:
+    from .awaiting import end_event
     from .due import Summary, continue_flowruns, execute_run
     from .operations import Changed, cancel_runs, pause_runs, restart_run, resume_runs
     from .starting import Refused, Started, start_flow
@@ -13,6 +14,7 @@ else:
     __getattr__ = exports(
         __name__,
         {
+            "awaiting": ["end_event"],
             "due": ["Summary", "continue_flowruns", "execute_run"],
             "operations": ["Changed", "cancel_runs", "pause_runs", "restart_run", "resume_runs"],
             "starting": ["Refused", "Started", "start_flow"],
@@ -27,6 +29,7 @@ __all__ = [
     "Summary",
     "cancel_runs",
     "continue_flowruns",
+    "end_event",
     "execute_run",
     "fire_trigger",
     "pause_runs",

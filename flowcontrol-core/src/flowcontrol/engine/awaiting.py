@@ -12,7 +12,7 @@ from . import announce, transitions
 from .claims import database
 from .clock import Clock
 
-__all__ = ["announce_end", "end_event", "first_event", "wake_if_event_came"]
+__all__ = ["announce_end", "end_event", "first_event", "tell_parent", "wake_if_event_came"]
 
 
 def first_event(run: FlowRun) -> Event | None:
@@ -39,6 +39,11 @@ def end_event(run_id: int) -> str:
     return f"flowcontrol.run_ended.{run_id}"
 
 
+def tell_parent(run: FlowRun, status: str, reason: str, clock: Clock) -> list[int]:
+    """``announce_end`` for a run that ends where it was last written, if its parent waits for it."""
+    return announce_end(run, status, reason, run.state_json, clock) if run.is_awaited else []
+
+
 def announce_end(run: FlowRun, status: str, reason: str, state_json: str, clock: Clock) -> list[int]:
     """Record the end of an awaited run as an event, and make its parent due. Call it in the transaction of the end.
 
@@ -49,13 +54,12 @@ def announce_end(run: FlowRun, status: str, reason: str, state_json: str, clock:
         "run": run.pk,
         "status": str(status),
         "reason": reason,
-        "state": states.decode(state_json),
     }
     try:
-        text = states.encode(payload)
+        text = states.encode({**payload, "state": states.decode(state_json)})
     except StateError:
-        # Just under the limit by itself; the parent is told nevertheless, and its step fails for what is missing.
-        del payload["state"]
+        # Just under the limit by itself, or unreadable; the parent is told nevertheless, and its step fails for what
+        # is missing.
         text = states.encode(payload)
     Event.objects.using(database()).create(name=name, payload_json=text, created_at=DatabaseNow())
     if run.parent_id is None:

@@ -7,13 +7,15 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from django.db import InterfaceError, OperationalError
 
 from ..exceptions import LeaseLost
 from ..models import FlowRun, RunStatus
-from . import checkpoints, transitions
+from . import announce, checkpoints, transitions
+from .awaiting import tell_parent
 from .calls import Calls
 from .checkpoints import Checkpoint
 from .claims import Claim, database
@@ -72,9 +74,14 @@ class _Execution:
         reason = f"{type(error).__name__}: {error}"
         ended = transitions.ended(RunStatus.FAILED, FixedClock(now), reason, trace)
         try:
-            checkpoints.settle(Checkpoint(claim.run, claim.token, ended))
+            checkpoints.settle(
+                Checkpoint(claim.run, claim.token, ended, within=partial(self.tell_parent, reason))
+            )
         except LeaseLost as lost:
             logger.warning("lease lost run=%s: %s", claim.run.pk, lost, extra={"run": claim.run.pk})
+
+    def tell_parent(self, reason: str) -> None:
+        announce.ready(tell_parent(self.claim.run, RunStatus.FAILED, reason, self.clock))
 
 
 class Single:

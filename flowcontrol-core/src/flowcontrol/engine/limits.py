@@ -12,6 +12,7 @@ from .. import conf
 from ..documents.program import Limits
 from ..models import FlowRun, RunLimit, RunStatus
 from . import announce, transitions
+from .awaiting import tell_parent
 from .claims import database
 from .clock import Clock
 
@@ -102,6 +103,7 @@ def _replace(run_ids: list[int], reason: str, clock: Clock) -> None:
     transitions.change(runs, RunStatus.CANCELLED, transitions.ended(RunStatus.CANCELLED, clock, reason))
     for run in runs.filter(status=RunStatus.CANCELLED).select_related("flow"):
         announce.finished(run, run.flow.slug, RunStatus.CANCELLED, reason)
+        announce.ready(tell_parent(run, RunStatus.CANCELLED, reason, clock))
 
 
 def _count(flow_id: int, model: str, key: str) -> None:

@@ -14,6 +14,7 @@ from ..documents.program import Program
 from ..exceptions import FlowNotStartable, InvalidTransition
 from ..models import FlowRun, RunStatus
 from . import announce, cursor, limits, programs, transitions
+from .awaiting import tell_parent
 from .claims import database
 from .clock import Clock
 from .cursor import Position
@@ -40,6 +41,7 @@ def cancel_runs(runs: Runs, reason: str = "") -> Changed:
         for run in cancelled:
             announce.finished(run, run.flow.slug, RunStatus.CANCELLED, run.reason)
             announce.ready(limits.release(run.flow_id, run.object_model, run.object_id, Clock()))
+            announce.ready(tell_parent(run, RunStatus.CANCELLED, run.reason, Clock()))
     return changed
 
 

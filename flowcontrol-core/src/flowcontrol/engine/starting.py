@@ -58,12 +58,14 @@ def start_flow(
     *,
     at: datetime | None = None,
     parent_id: int | None = None,
+    is_awaited: bool = False,
 ) -> Started | Refused:
     """Make a run of a flow (or of its slug); a worker executes it once the caller's transaction is committed.
 
     ``obj`` is the model object the run is about, ``state`` its first data. A second start with the same ``key``
     answers with the first run. ``at``: not before this time (aware). ``parent_id``: the run that starts this one,
-    which inside an action is the action's own.
+    which inside an action is the action's own. ``is_awaited``: its end is an event, ``end_event(run.pk)``, that the
+    parent can wait for, with ``run``, ``status``, ``reason`` and ``state`` as its payload.
 
     Raises ``FlowNotFound``; ``FlowNotStartable`` for an object of another model, a naive time and when the parent
     has too many ancestors or children; ``StateError`` for a state that cannot be stored. Nothing is written then.
@@ -80,7 +82,7 @@ def start_flow(
     if found.published is None:
         return _refused(found, model, object_key, "unpublished", f'The flow "{slug}" was never published.')
     run = new_run(found, model, object_key, states.encode(state or {}), at)
-    run.key = key
+    run.key, run.is_awaited = key, is_awaited
     parent = parent_id if parent_id is not None else current_run.get()
     try:
         refused = _insert(run, programs.for_version(found.published).limits, parent)

@@ -13,7 +13,7 @@ import random
 import time
 import traceback
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
@@ -454,7 +454,7 @@ class Stretch:
             node = self.program.nodes[at.node]
             question = self.question(node, at)
             try:
-                decision = self.dealt_with(question, failure)
+                decision = self.dealt_with(question, replace(failure, branch=at.branch))
                 if decision is not None:
                     return self.follow(question, decision)
             except _StepFailed as failed:

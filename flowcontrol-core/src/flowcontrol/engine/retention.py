@@ -55,7 +55,7 @@ class Pruning:
         return runs
 
     def windows(self) -> Iterator[list[int]]:
-        """Ids of such runs, a chunk at a time, oldest first.
+        """Ids of such runs, oldest first, and an empty list now and then where there are none among many others.
 
         Goes along the primary key, as there is no index over the ends of runs, and stops at runs that are too young
         to have ended so long ago: what is kept is not looked at each time.
@@ -71,8 +71,7 @@ class Pruning:
         while True:
             ahead = self._all().filter(pk__gt=last).order_by("pk")
             rows = list(ahead.values_list("pk", kind)[:_CHUNK])
-            if doomed := [pk for pk, kind in rows if kind == _DOOMED]:
-                yield doomed
+            yield [pk for pk, kind in rows if kind == _DOOMED]
             if len(rows) < _CHUNK or rows[-1][1] == _TOO_YOUNG:
                 return
             last = rows[-1][0]
@@ -91,10 +90,16 @@ _KEPT, _DOOMED, _TOO_YOUNG = range(3)
 def prune_runs(pruning: Pruning) -> Iterator[Pruned]:
     """Delete these runs and their history, each chunk in a transaction of its own; tells what each one deleted.
 
+    That may be nothing: whoever has other duties gets a turn while it looks, too.
     Their children stay, without a parent. What limits count is kept apart, and stays as it is.
     """
     for ids in pruning.windows():
-        yield _prune_history(ids) if pruning.is_history_only else _prune_chunk(pruning, ids)
+        if not ids:
+            yield Pruned(0, 0)
+        elif pruning.is_history_only:
+            yield _prune_history(ids)
+        else:
+            yield _prune_chunk(pruning, ids)
 
 
 def _prune_history(run_ids: list[int]) -> Pruned:

@@ -165,8 +165,11 @@ def _ended_since(length: timedelta, **conditions: Any) -> Iterable[tuple[int, in
 
 
 def _blocked(flows: Mapping[int, FlowFigures]) -> list[Blocked]:
+    concerned = [pk for pk, figures in flows.items() if figures.blocked]
+    if not concerned:
+        return []
     # All blocked runs have a date on which they are looked at again: the index over these is the one to use.
-    blocked = _runs().filter(status=RunStatus.BLOCKED, due_at__isnull=False)
+    blocked = _runs().filter(flow_id__in=concerned, status=RunStatus.BLOCKED, due_at__isnull=False)
     counted = (
         blocked.values("flow_id", "reason")
         .annotate(count=Count("pk"))

@@ -26,7 +26,7 @@ def prune(console: Console, options: Namespace) -> int:
     else:
         for chunk in prune_runs(pruning):
             pruned = Pruned(pruned.runs + chunk.runs, pruned.history + chunk.history)
-            if not options.as_json:
+            if any(chunk) and not options.as_json:
                 console.note(f"{_done(pruned, pruning)} …")
     if options.as_json:
         console.json({**pruned._asdict(), "is_dry_run": options.dry_run})

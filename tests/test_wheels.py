@@ -46,11 +46,19 @@ class Wheel:
     @property
     def requirements(self) -> dict[str, str]:
         """Bounds by name of what the wheel requires."""
+        return self._required(is_extra=False)
+
+    @property
+    def extras(self) -> dict[str, str]:
+        """The same of what only an extra requires."""
+        return self._required(is_extra=True)
+
+    def _required(self, *, is_extra: bool) -> dict[str, str]:
         found = [
-            re.fullmatch(r"([A-Za-z0-9._-]+)(.*)", line)
+            re.fullmatch(r"([A-Za-z0-9._-]+)([^;]*)(;.*)?", line)
             for line in self.metadata.get_all("Requires-Dist", [])
         ]
-        return {match[1].lower(): match[2] for match in found if match}
+        return {match[1].lower(): match[2].strip() for match in found if match and bool(match[3]) == is_extra}
 
     def read(self, name: str) -> str:
         with zipfile.ZipFile(self.path) as archive:
@@ -173,9 +181,8 @@ def test_distributions_depend_on_the_core_by_the_range_of_this_series(wheels: di
 
 
 def test_other_dependencies_have_a_lower_bound_and_no_ceiling(wheel: Wheel) -> None:
-    others = {
-        name: bound for name, bound in wheel.requirements.items() if not name.startswith("flowcontrol-")
-    }
+    required = {**wheel.requirements, **wheel.extras}
+    others = {name: bound for name, bound in required.items() if not name.startswith("flowcontrol-")}
     assert all(re.fullmatch(r">=[0-9.]+", bound) for bound in others.values()), others
 
 
@@ -186,6 +193,7 @@ def test_the_core_requires_what_the_architecture_says(wheels: dict[str, Wheel]) 
         "pluggy",
         "pyyaml",
     }
+    assert set(wheels["flowcontrol-core"].extras) == {"prometheus-client", "opentelemetry-api"}
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

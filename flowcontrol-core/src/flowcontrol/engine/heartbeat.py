@@ -47,7 +47,7 @@ class _Heartbeat:
                     renew(token, run_ids)
                 except Error:
                     # The database is away: the lease may pass, and the token keeps this worker from writing then.
-                    logger.exception("lease not renewed token=%s", token)
+                    logger.exception("lease not renewed token=%s", token, extra={"runs": list(run_ids)})
             if overdue:
                 connections[database()].close()
 

@@ -4,16 +4,19 @@ Django's own evaluation calls methods and reads whatever it finds. Ours reads pl
 that are not denied, and nothing else; nothing is ever called but filters from a list.
 """
 
+from .budget import MAX_WORK, TooMuchWork
 from .filters import filter_names, register_filter, unregister_filter
 from .parser import Expression, compile_expression
 from .scope import RESERVED_NAMES, Scope
 from .template import Template, compile_template
 
 __all__ = [
+    "MAX_WORK",
     "RESERVED_NAMES",
     "Expression",
     "Scope",
     "Template",
+    "TooMuchWork",
     "compile_expression",
     "compile_template",
     "filter_names",

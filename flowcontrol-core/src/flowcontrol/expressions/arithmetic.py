@@ -9,7 +9,9 @@ from decimal import Context, Decimal
 from typing import Any
 
 from ..exceptions import EvaluationError
-from .values import MAX_TEXT, describe, localized, weigh
+from .budget import Work
+from .kinds import describe
+from .values import MAX_TEXT, localized, weigh
 
 __all__ = [
     "MAX_DIGITS",
@@ -43,10 +45,13 @@ _QUOTIENT = Context(prec=28)
 _WRITTEN = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,4})?\s*", re.ASCII | re.IGNORECASE)
 
 
-def check(value: Any) -> None:
-    """Raise ``EvaluationError`` for a number that is none, or that has too many digits."""
-    if isinstance(value, bool) or (type(value) is int and -_SMALL < value < _SMALL):
-        return
+def check(value: Any) -> int:
+    """About how many digits a number has, if it is a large one; everything else has none.
+
+    Raises ``EvaluationError`` for a number that is none, or that has too many digits.
+    """
+    if type(value) is bool or (type(value) is int and -_SMALL < value < _SMALL):
+        return 0
     if isinstance(value, (float, Decimal)) and not math.isfinite(value):
         raise EvaluationError(f"{value} is no number to calculate with.")
     if isinstance(value, int):
@@ -54,9 +59,10 @@ def check(value: Any) -> None:
     elif isinstance(value, Decimal):
         digits = abs(value.adjusted()) + len(value.as_tuple().digits)
     else:
-        return
+        return 0
     if digits > MAX_DIGITS:
         raise EvaluationError(f"A number has at most {MAX_DIGITS} digits here; this has {digits:,}.")
+    return digits
 
 
 def number(value: Any) -> Number:
@@ -91,12 +97,12 @@ def to_decimal(value: Any) -> Decimal:
     return found if isinstance(found, Decimal) else Decimal(str(found))
 
 
-def add(value: Any, argument: Any) -> Any:
+def add(value: Any, argument: Any, *, work: Work) -> Any:
     """The sum of two numbers, two texts put together, two lists, or a date and a timedelta."""
     kind = str if isinstance(value, str) else list
     if isinstance(value, (str, list)) and isinstance(argument, kind):
         # What is in them counts too: a list holds a large text many times at no cost, until somebody writes it.
-        if weigh(value, MAX_TEXT) + weigh(argument, MAX_TEXT) > MAX_TEXT:
+        if weigh(value, MAX_TEXT, work) + weigh(argument, MAX_TEXT, work) > MAX_TEXT:
             raise EvaluationError(f"Both together have more than {MAX_TEXT:,} characters.")
         return value + argument  # type: ignore[operator]
     if isinstance(value, (date, timedelta)) and isinstance(argument, timedelta):

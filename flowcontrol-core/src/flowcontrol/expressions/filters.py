@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -16,14 +16,14 @@ from urllib.parse import quote
 
 from django.db import Error as DatabaseProblem
 from django.template import defaultfilters
-from django.utils.functional import Promise
 from django.utils.module_loading import import_string
-from django.utils.safestring import SafeString
 
 from ..exceptions import EvaluationError, ObjectGone, RegistrationError
 from . import arithmetic
+from .budget import Work
+from .kinds import KNOWN, PLAIN, Names, describe, is_opaque, opaque, reduced
 from .missing import Missing
-from .values import MAX_ITEMS, MAX_TEXT, as_text, describe, localized, plain, truth
+from .values import MAX_ITEMS, MAX_TEXT, as_text, localized, search_cost, truth
 
 __all__ = [
     "Filter",
@@ -38,20 +38,44 @@ __all__ = [
 _MAX_SLOW_TEXT = 32_768
 #: Longest text to bring into Unicode's normal form: texts made for it take the square of their length in time.
 _MAX_NORMALISED = 500
+#: Longest list of words, as `yesno` and `pluralize` take.
+_MAX_WORDS = 1_000
+
+# Units of work, of filters that say nothing else; see budget.py.
+_CALL, _CHARACTER, _ITEM, _DIGIT = 300, 4, 30, 20
+#: A float, which may become an exact number of many digits.
+_FLOAT = 1_000
+#: A letter of a date's format, which may stand for a name or a moment.
+_FORMATTED = 700
 
 
 class Filter:
     """A filter by its name; imported on first use, and bounded."""
 
     def __init__(
-        self, name: str, function: Callable[..., Any] | str, provider: str = "", *, is_bounded: bool = True
+        self,
+        name: str,
+        function: Callable[..., Any] | str,
+        provider: str = "",
+        *,
+        is_bounded: bool = True,
+        is_ours: bool = False,
+        call: int = _CALL,
+        character: int = _CHARACTER,
     ) -> None:
         self.name = name
         self.path = function
         self.provider = provider
         #: Whether values over the limits are refused; not where a filter only looks, however large the value.
         self.is_bounded = is_bounded
+        #: Whether it is of the core, and knows the types that expressions know, and no others.
+        self.is_ours = is_ours
+        #: Units of work, of a call and of each character of a text that it takes.
+        self.call = call
+        self.character = character
         self._function: Callable[..., Any] | None = None if isinstance(function, str) else function
+        #: Whether it counts itself what else it does: it has the keyword `work`.
+        self.is_counting = is_ours and "work" in inspect.signature(self.function).parameters
 
     @property
     def function(self) -> Callable[..., Any]:
@@ -70,13 +94,20 @@ class Filter:
         least = sum(1 for each in parameters if each.default is each.empty)
         return least, len(parameters)
 
-    def __call__(self, value: Any, *arguments: Any) -> Any:
+    def __call__(self, work: Work, value: Any, *arguments: Any) -> Any:
         """Raises ``EvaluationError`` for whatever goes wrong in it, and for what is too large."""
-        if self.is_bounded:
-            for each in (value, *arguments):
-                self._check_size(each)
+        units, taken = self.call, []
+        for each in (value, *arguments):
+            known = each if type(each) in KNOWN else self._known(each)
+            taken.append(known)
+            if self.is_bounded:
+                units += self._cost(known)
+        work.spend(units)
         try:
-            result = self.function(value, *arguments)
+            result = self.function(*taken, work=work) if self.is_counting else self.function(*taken)
+            if type(result) not in PLAIN:
+                # Here, because it is what a plugin made of it, up to a list that contains itself.
+                result = _reduced(result)
         except (EvaluationError, ObjectGone, DatabaseProblem):
             # A database that is away is no fault of the expression, and may be back for the next attempt.
             raise
@@ -84,38 +115,47 @@ class Filter:
             raise EvaluationError(
                 f'The filter "{self.name}" cannot take {describe(value)}: {error}'
             ) from error
-        if self.is_bounded:
-            self._check_size(result)
-        # A text that claims to be safe HTML must not reach a page unescaped by way of the state.
-        return _unsafe(result)
+        if self.is_bounded and (units := self._cost(result)) and not (self.is_ours and type(result) is str):
+            # Of ours, a text was paid for by what it is made of.
+            work.spend(units)
+        return result
 
-    def _check_size(self, value: Any) -> None:
-        # Most of all values, and the question after a Mapping is a slow one.
-        if type(value) in _NUMBERS:
+    def _known(self, value: Any) -> Any:
+        value = reduced(value)
+        if self.is_ours and self.function is not default_if_none and is_opaque(value):
+            raise opaque(value, f'cannot be given to "{self.name}"')
+        return value
+
+    def _cost(self, value: Any) -> int:
+        """What reading or making the value costs. Raises ``EvaluationError`` for one that is too large."""
+        kind = type(value)
+        if kind is int or kind is Decimal:
+            return _DIGIT * arithmetic.check(value)
+        if kind is float:
             arithmetic.check(value)
-            return
-        if isinstance(value, str):
-            measured, limit, unit = len(value), MAX_TEXT, "characters"
-        elif isinstance(value, (list, tuple, set, frozenset, Mapping)):
-            measured, limit, unit = len(value), MAX_ITEMS, "items"
+            return _FLOAT
+        if kind is str:
+            measured, limit, unit, each = len(value), MAX_TEXT, "characters", self.character
+        elif kind in _SIZED:
+            measured, limit, unit, each = len(value), MAX_ITEMS, "items", _ITEM
         else:
-            arithmetic.check(value)
-            return
+            return 0
         if measured > limit:
             raise EvaluationError(
                 f'The filter "{self.name}" takes and makes at most {limit:,} {unit}; this has {measured:,}.'
             )
+        return measured * each
 
 
-_NUMBERS = frozenset({int, float, Decimal})
+_SIZED = frozenset({list, tuple, dict, Names, set, frozenset})
 
 
-def _unsafe(value: Any) -> Any:
-    if isinstance(value, (SafeString, Promise)):
-        return plain(str(value))
-    if isinstance(value, list):
-        return [_unsafe(item) if isinstance(item, (SafeString, Promise, list)) else item for item in value]
-    return value
+def _reduced(value: Any) -> Any:
+    """What claims to be safe HTML must not reach a page unescaped by way of the state, nor in a list."""
+    value = reduced(value)
+    if type(value) is not list:
+        return value
+    return [item if type(item) in PLAIN else _reduced(item) for item in value]
 
 
 _filters: dict[str, Filter] = {}
@@ -177,14 +217,14 @@ def default_if_none(value: Any, argument: Any) -> Any:
     return argument if value is None else value
 
 
-def text(value: Any) -> str:
+def text(value: Any, *, work: Work) -> str:
     """As a template writes it."""
-    return as_text(value)
+    return as_text(value, work)
 
 
 def yesno(value: Any, argument: str = "yes,no") -> str:
     """One of two or three words, by comma: for true, for false, and for None."""
-    words = _text(argument).split(",")
+    words = _words(argument)
     if len(words) not in (2, 3):
         raise EvaluationError(
             f'"yesno" takes two or three words with commas between, not {describe(argument)}.'
@@ -192,11 +232,17 @@ def yesno(value: Any, argument: str = "yes,no") -> str:
     return words[2] if value is None and len(words) == 3 else words[0 if truth(value) else 1]
 
 
+def _words(value: Any) -> list[str]:
+    if len(_text(value)) > _MAX_WORDS:
+        raise EvaluationError(f"Words to choose from have at most {_MAX_WORDS:,} characters.")
+    return list(value.split(","))
+
+
 # -- lists -----------------------------------------------------------------------------------------------------
 
 
 def length(value: Any) -> int:
-    if not isinstance(value, (str, list, Mapping)):
+    if type(value) not in (str, list, dict, Names):
         raise EvaluationError(f"{describe(value)} has no length.")
     return len(value)
 
@@ -217,7 +263,7 @@ def _item(value: Any, index: int, word: str) -> Any:
     return value[index]
 
 
-def join(value: Any, argument: str = ", ") -> str:
+def join(value: Any, argument: str = ", ", *, work: Work) -> str:
     """The items as text, with the argument between them."""
     if not isinstance(value, list):
         raise EvaluationError(f"{describe(value)} is no list to join.")
@@ -225,7 +271,7 @@ def join(value: Any, argument: str = ", ") -> str:
     texts: list[str] = []
     left = MAX_TEXT - len(separator) * len(value)
     for item in value:
-        texts.append(as_text(item, max(left, 0)))
+        texts.append(as_text(item, work, max(left, 0)))
         left -= len(texts[-1])
     return separator.join(texts)
 
@@ -248,9 +294,10 @@ def _on_text(function: Callable[[str], Any], *, limit: int = MAX_TEXT) -> Callab
     return on_text
 
 
-def cut(value: Any, argument: str) -> str:
+def cut(value: Any, argument: str, *, work: Work) -> str:
     """Without every place where the argument stands."""
-    return _text(value).replace(_text(argument), "")
+    work.spend(search_cost(_text(argument), _text(value)))
+    return str(value.replace(argument, ""))
 
 
 def truncatechars(value: Any, argument: Any) -> str:
@@ -275,7 +322,7 @@ def _count(value: Any) -> int:
 
 def pluralize(value: Any, argument: str = "s") -> str:
     """The ending for a number, or for the length of a list: “s” or “y,ies”, nothing or the first for one."""
-    endings = _text(argument).split(",")
+    endings = _words(argument)
     if len(endings) > 2:
         raise EvaluationError(f'"pluralize" takes one or two endings, not {describe(argument)}.')
     one, many = ("", endings[0]) if len(endings) == 1 else endings
@@ -287,11 +334,12 @@ def pluralize(value: Any, argument: str = "s") -> str:
 
 
 def _formatted(django_filter: Callable[..., Any], kinds: tuple[type, ...], word: str) -> Callable[..., str]:
-    def formatted(value: Any, argument: str | None = None) -> str:
+    def formatted(value: Any, argument: str | None = None, *, work: Work) -> str:
         if not isinstance(value, kinds):
             raise EvaluationError(f"{describe(value)} is no {word}.")
         if argument is not None and len(_text(argument)) > 100:
             raise EvaluationError("A format has at most 100 characters.")
+        work.spend(_FORMATTED * sum(map(str.isalpha, argument or "N j, Y")))
         made = str(django_filter(localized(value), argument))
         if not made and argument != "":
             raise EvaluationError(f"{describe(value)} has nothing to show as {describe(argument)}.")
@@ -308,46 +356,43 @@ def floatformat(value: Any, argument: Any = -1) -> str:
     return str(defaultfilters.floatformat(arithmetic.number(value), int(places)))
 
 
-#: Looking at a value costs nothing, however large it is.
-_LOOKING: dict[str, Callable[..., Any]] = {
-    "default": default,
-    "default_if_none": default_if_none,
-    "first": first,
-    "last": last,
-    "length": length,
-    "yesno": yesno,
-}
+def _add_own(name: str, function: Callable[..., Any], **costs: Any) -> None:
+    _filters[name] = Filter(name, function, "flowcontrol", is_ours=True, **costs)
 
-_MAKING: dict[str, Callable[..., Any]] = {
-    "add": arithmetic.add,
-    "add_days": arithmetic.add_days,
-    "add_hours": arithmetic.add_hours,
-    "add_minutes": arithmetic.add_minutes,
-    "add_seconds": arithmetic.add_seconds,
-    "capfirst": _on_text(defaultfilters.capfirst),
-    "cut": cut,
-    "date": _formatted(defaultfilters.date, (date,), "date"),
-    "decimal": arithmetic.to_decimal,
-    "divide": arithmetic.divide,
-    "divisibleby": arithmetic.divisibleby,
-    "floatformat": floatformat,
-    "int": arithmetic.to_int,
-    "join": join,
-    "lower": _on_text(str.lower),
-    "modulo": arithmetic.modulo,
-    "multiply": arithmetic.multiply,
-    "pluralize": pluralize,
-    "slugify": _on_text(defaultfilters.slugify, limit=_MAX_NORMALISED),
-    "subtract": arithmetic.subtract,
-    "text": text,
-    "time": _formatted(defaultfilters.time, (datetime, time), "time of day"),
-    "title": _on_text(defaultfilters.title, limit=_MAX_SLOW_TEXT),
-    "trim": _on_text(str.strip),
-    "truncatechars": truncatechars,
-    "truncatewords": truncatewords,
-    "upper": _on_text(str.upper),
-    "urlencode": _on_text(lambda value: quote(value, safe=""), limit=_MAX_SLOW_TEXT),
-}
 
-_filters |= {name: Filter(name, each, "flowcontrol", is_bounded=False) for name, each in _LOOKING.items()}
-_filters |= {name: Filter(name, each, "flowcontrol") for name, each in _MAKING.items()}
+# Looking at a value costs nothing, however large it is.
+_add_own("default", default, is_bounded=False)
+_add_own("default_if_none", default_if_none, is_bounded=False)
+_add_own("first", first, is_bounded=False)
+_add_own("last", last, is_bounded=False)
+_add_own("length", length, is_bounded=False)
+_add_own("yesno", yesno, is_bounded=False)
+
+_add_own("add", arithmetic.add)
+_add_own("add_days", arithmetic.add_days, call=1_500)
+_add_own("add_hours", arithmetic.add_hours, call=1_000)
+_add_own("add_minutes", arithmetic.add_minutes, call=1_000)
+_add_own("add_seconds", arithmetic.add_seconds, call=1_000)
+_add_own("capfirst", _on_text(defaultfilters.capfirst), character=1)
+_add_own("cut", cut, character=1)
+_add_own("date", _formatted(defaultfilters.date, (date,), "date"), call=3_000)
+_add_own("decimal", arithmetic.to_decimal)
+_add_own("divide", arithmetic.divide, call=600)
+_add_own("divisibleby", arithmetic.divisibleby)
+_add_own("floatformat", floatformat, call=3_000)
+_add_own("int", arithmetic.to_int)
+_add_own("join", join)
+_add_own("lower", _on_text(str.lower), character=2)
+_add_own("modulo", arithmetic.modulo)
+_add_own("multiply", arithmetic.multiply)
+_add_own("pluralize", pluralize)
+_add_own("slugify", _on_text(defaultfilters.slugify, limit=_MAX_NORMALISED), character=60)
+_add_own("subtract", arithmetic.subtract)
+_add_own("text", text)
+_add_own("time", _formatted(defaultfilters.time, (datetime, time), "time of day"), call=3_000)
+_add_own("title", _on_text(defaultfilters.title, limit=_MAX_SLOW_TEXT), character=10)
+_add_own("trim", _on_text(str.strip), character=1)
+_add_own("truncatechars", truncatechars, character=1)
+_add_own("truncatewords", truncatewords, character=1)
+_add_own("upper", _on_text(str.upper), character=2)
+_add_own("urlencode", _on_text(lambda value: quote(value, safe=""), limit=_MAX_SLOW_TEXT), character=25)

@@ -7,6 +7,7 @@ from itertools import islice
 
 from ..exceptions import EvaluationError, UnknownName
 from ..suggestions import did_you_mean
+from .budget import TooMuchWork
 
 __all__ = ["Missing", "NotReadable", "told"]
 
@@ -38,5 +39,5 @@ class NotReadable(UnknownName):
 
 def told(error: EvaluationError, source: str) -> EvaluationError:
     """The error as one of the public classes, with the expression before the message."""
-    kind = UnknownName if isinstance(error, UnknownName) else EvaluationError
+    kind = next(each for each in (UnknownName, TooMuchWork, EvaluationError) if isinstance(error, each))
     return kind(f"{source if len(source) <= 200 else source[:199] + '…'}: {error}")

@@ -14,6 +14,7 @@ from django.db.models.fields.files import FieldFile
 from .. import conf
 from ..exceptions import EvaluationError, FlowcontrolError, ObjectGone
 from ..suggestions import did_you_mean
+from .kinds import is_model
 from .missing import Missing, NotReadable
 from .values import opened_names
 
@@ -29,7 +30,7 @@ def read(obj: Model, name: str, path: str, depth: int) -> tuple[Any, int]:
     if name in opened_names(model):
         value = _property(obj, name, path)
         # An opened relation is a relation, or objects that know each other could be followed for ever.
-        return (value, _deeper(path, name, depth)) if isinstance(value, Model) else (value, depth)
+        return (value, _deeper(path, name, depth)) if is_model(value) else (value, depth)
     field = _field(model, name)
     if field is None:
         raise NotReadable(f'"{path}" has no field "{name}" that can be read. {_hint(model, name)}'.rstrip())
@@ -68,8 +69,8 @@ def _property(obj: Model, name: str, path: str) -> Any:
     """A property or method that the deployer opened."""
     try:
         value = getattr(obj, name)
-        if not callable(value) or isinstance(value, Model):
-            return value.name if isinstance(value, FieldFile) else value
+        if not callable(value) or is_model(value):
+            return _file_name(value)
         if getattr(value, "alters_data", False):
             raise EvaluationError(f'"{path}.{name}" cannot be read: it changes data.')
         return value()
@@ -104,8 +105,12 @@ def _stored(obj: Model, field: Field[Any, Any], path: str) -> Any:
     stored = obj.__dict__
     if field.attname not in stored:
         stored[field.attname] = _deferred(obj, field, path)
-    value = stored[field.attname]
-    return value.name if isinstance(value, FieldFile) else value
+    return _file_name(stored[field.attname])
+
+
+def _file_name(value: Any) -> Any:
+    """Of a file, its name; every other value as it is."""
+    return value.__dict__.get("name") if issubclass(type(value), FieldFile) else value
 
 
 def _deferred(obj: Model, field: Field[Any, Any], path: str) -> Any:

@@ -13,16 +13,17 @@ from django.template import TemplateSyntaxError
 from django.template.base import FilterExpression, Variable
 from django.template.smartif import IfParser, Literal
 from django.utils.functional import Promise
-from django.utils.safestring import SafeString
 from django.utils.text import smart_split
 
 from .. import conf
 from ..exceptions import EvaluationError, ExpressionSyntaxError
 from ..suggestions import did_you_mean
+from .budget import MAX_WORK, Work
 from .filters import Filter, filter_names, find_filter, generation
+from .kinds import KNOWN, reduced
 from .missing import Missing, told
 from .scope import Scope, read_part
-from .values import compare, equals, is_in, plain, truth
+from .values import compare, equals, is_in, truth
 
 __all__ = ["MAX_FILTERS", "MAX_TOKENS", "Expression", "compile_expression"]
 
@@ -56,17 +57,28 @@ class Expression:
         """Whether it reads no name at all: its value is the same in every scope, and known when it is written."""
         return not self.names
 
-    def evaluate(self, scope: Scope) -> Any:
+    def evaluate(self, scope: Scope, *, is_part: bool = False) -> Any:
         """The value. Raises ``UnknownName`` and other ``EvaluationError``, naming the expression.
 
-        ``ObjectGone`` and the database's own errors come as they are: neither is the expression's fault.
+        ``ObjectGone`` and the database's own errors come as they are: neither is the expression's fault. What
+        ``is_part`` of a larger evaluation goes on with what is left of the work that the whole of it may be.
         """
+        if not is_part:
+            scope.work.left = MAX_WORK
         try:
             value = self._evaluate(scope)
         except EvaluationError as error:
             raise told(error, self.source) from error
-        # What Django marked as safe for HTML must not reach a page unescaped by way of an expression.
-        return plain(value) if isinstance(value, SafeString) else value
+        # Also what Django marked as safe for HTML: it must not reach a page unescaped by way of an expression.
+        return value if type(value) in KNOWN else reduced(value)
+
+    def is_true(self, scope: Scope) -> bool:
+        """Whether the value counts as true here: Python's own question may run code of an object."""
+        value = self.evaluate(scope)
+        try:
+            return truth(value)
+        except EvaluationError as error:
+            raise told(error, self.source) from error
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Expression) and other.source == self.source
@@ -228,10 +240,8 @@ def _filtered(parsed: FilterExpression, names: set[str], column: int) -> Evaluat
         ]
         filters.append((function.filter, evaluators[0] if evaluators else None))
     has_default = bool(filters) and filters[0][0].name in _DEFAULTS
-    if isinstance(parsed.var, Variable):
-        value = _variable(parsed.var, names, column)
-    else:
-        value = _constant(parsed.var, column)
+    read = parsed.var
+    value = _variable(read, names, column) if isinstance(read, Variable) else _constant(read, column)
     if has_default:
         value = _or_none(value)
     if len(filters) == 1:
@@ -241,8 +251,8 @@ def _filtered(parsed: FilterExpression, names: set[str], column: int) -> Evaluat
 
 def _apply(value: Evaluate, filter_: Filter, argument: Evaluate | None) -> Evaluate:
     if argument is None:
-        return lambda scope: filter_(value(scope))
-    return lambda scope: filter_(value(scope), argument(scope))
+        return lambda scope: filter_(scope.work, value(scope))
+    return lambda scope: filter_(scope.work, value(scope), argument(scope))
 
 
 def _apply_all(value: Evaluate, filters: list[tuple[Filter, Evaluate | None]]) -> Evaluate:
@@ -250,7 +260,8 @@ def _apply_all(value: Evaluate, filters: list[tuple[Filter, Evaluate | None]]) -
     def evaluate(scope: Scope) -> Any:
         result = value(scope)
         for filter_, argument in filters:
-            result = filter_(result) if argument is None else filter_(result, argument(scope))
+            arguments = () if argument is None else (argument(scope),)
+            result = filter_(scope.work, result, *arguments)
         return result
 
     return evaluate
@@ -274,7 +285,7 @@ def _constant(value: Any, column: int) -> Evaluate:
     if isinstance(value, float) and not math.isfinite(value):
         raise ExpressionSyntaxError("A number is too large.", column)
     # What Django marked as safe for HTML is a text like any other.
-    constant = plain(value) if isinstance(value, str) else value
+    constant = reduced(value)
     return lambda scope: constant
 
 
@@ -300,7 +311,7 @@ def _variable(variable: Variable, names: set[str], column: int) -> Evaluate:
     def evaluate(scope: Scope) -> Any:
         value, path, depth = scope.read(root), root, 0
         for part in parts:
-            value, depth = read_part(value, part, path, depth)
+            value, depth = read_part(value, part, path, depth, scope.work)
             path = f"{path}.{part}"
         return value
 
@@ -352,7 +363,7 @@ def _comparison(node: Any) -> Evaluate:
     if node.id in ("is", "is not"):
         _check_identity(node)
     left, right, decide = _compiled(node.first), _compiled(node.second), _COMPARISONS[node.id]
-    return lambda scope: decide(left(scope), right(scope))
+    return lambda scope: decide(left(scope), right(scope), scope.work)
 
 
 def _check_identity(node: Any) -> None:
@@ -364,11 +375,11 @@ def _check_identity(node: Any) -> None:
         )
 
 
-def _ordered(symbol: str, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], bool]:
-    def decide(one: Any, other: Any) -> bool:
+def _ordered(symbol: str, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Work], bool]:
+    def decide(one: Any, other: Any, work: Work) -> bool:
         if type(one) in _QUICK and type(other) in _QUICK:
             return bool(function(one, other))
-        return compare(symbol, function, one, other)
+        return compare(symbol, function, one, other, work)
 
     return decide
 
@@ -376,13 +387,13 @@ def _ordered(symbol: str, function: Callable[[Any, Any], Any]) -> Callable[[Any,
 #: Types that always have an order among each other.
 _QUICK = frozenset({int, float, bool})
 
-_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+_COMPARISONS: dict[str, Callable[[Any, Any, Work], bool]] = {
     "==": equals,
-    "!=": lambda one, other: not equals(one, other),
-    "is": operator.is_,
-    "is not": operator.is_not,
+    "!=": lambda one, other, work: not equals(one, other, work),
+    "is": lambda one, other, _work: one is other,
+    "is not": lambda one, other, _work: one is not other,
     "in": is_in,
-    "not in": lambda one, other: not is_in(one, other),
+    "not in": lambda one, other, work: not is_in(one, other, work),
     "<": _ordered("<", operator.lt),
     "<=": _ordered("<=", operator.le),
     ">": _ordered(">", operator.gt),

@@ -6,6 +6,7 @@ import re
 
 from .. import conf
 from ..exceptions import EvaluationError, ExpressionSyntaxError
+from .budget import MAX_WORK
 from .missing import told
 from .parser import Expression, compile_expression
 from .scope import Scope
@@ -30,7 +31,11 @@ class Template:
         self._parts = parts
 
     def render(self, scope: Scope) -> str:
-        """The text: None as nothing, datetimes in the current time zone. Raises ``EvaluationError``."""
+        """The text: None as nothing, datetimes in the current time zone. Raises ``EvaluationError``.
+
+        The work of all its expressions together is limited as that of one is.
+        """
+        scope.work.left = MAX_WORK
         texts: list[str] = []
         size = 0
         for part in self._parts:
@@ -93,10 +98,10 @@ def _literal(text: str, start: int) -> str:
 
 
 def _rendered(expression: Expression, scope: Scope) -> str:
-    value = expression.evaluate(scope)
-    if isinstance(value, str):
+    value = expression.evaluate(scope, is_part=True)
+    if type(value) is str:
         return value
     try:
-        return as_text(value)
+        return as_text(value, scope.work)
     except EvaluationError as error:
         raise told(error, expression.source) from error

@@ -116,11 +116,13 @@ def test_variables_hide_reserved_names_and_these_hide_the_state() -> None:
         ("score|divide:0", "0"),
         ("items|first|upper", "1"),
         ("empty|first", "first"),
+        ("signal|upper", "sNaN is no number"),
+        ("score|add:signal", "sNaN is no number"),
     ],
 )
 def test_what_cannot_be_read_or_done_is_an_error_and_never_a_false(source: str, told: str) -> None:
     with pytest.raises(EvaluationError, match=told) as caught:
-        value(source, score=4, items=[1], nothing=None, name="Ann", empty=[])
+        value(source, score=4, items=[1], nothing=None, name="Ann", empty=[], signal=Decimal("sNaN"))
     assert source in str(caught.value)
 
 

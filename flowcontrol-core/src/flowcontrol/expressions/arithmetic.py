@@ -52,7 +52,10 @@ def check(value: Any) -> int:
     """
     if type(value) is bool or (type(value) is int and -_SMALL < value < _SMALL):
         return 0
-    if isinstance(value, (float, Decimal)) and not math.isfinite(value):
+    # A Decimal by its own word for it: `math` raises for one that signals.
+    if isinstance(value, Decimal) and not value.is_finite():
+        raise EvaluationError(f"{value} is no number to calculate with.")
+    if isinstance(value, float) and not math.isfinite(value):
         raise EvaluationError(f"{value} is no number to calculate with.")
     if isinstance(value, int):
         digits = int(value.bit_length() * 0.30103)

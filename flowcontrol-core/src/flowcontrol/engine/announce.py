@@ -13,6 +13,7 @@ from .. import plugins, signals
 from ..models import FlowRun
 from ..schedulers import get_scheduler
 from ..signals import RunInfo
+from . import notify
 from .claims import database
 
 __all__ = ["finished", "ready", "started"]
@@ -23,6 +24,7 @@ logger = logging.getLogger("flowcontrol.engine")
 def ready(run_ids: Sequence[int]) -> None:
     """Runs became due: tell the scheduler once the transaction is committed."""
     if run_ids:
+        notify.send(database())
         transaction.on_commit(partial(_ready, list(run_ids)), using=database(), robust=True)
 
 
@@ -47,6 +49,12 @@ def _tell(hook: str, signal: Signal, run: FlowRun, flow: str, status: str, reaso
         object_model=run.object_model,
         object_pk=run.object_id,
         reason=reason,
+        # What is there; a date that the database chose is not asked for.
+        created_at=run.__dict__.get("created_at"),
+        started_at=run.__dict__.get("started_at"),
+        ended_at=run.__dict__.get("ended_at"),
+        parent=run.parent_id,
+        steps=run.visit_count,
     )
     transaction.on_commit(partial(_send, hook, signal, info), using=database(), robust=True)
 

@@ -1,0 +1,1 @@
+"""Actions and triggers of the benchmarks, for flowcontrol."""

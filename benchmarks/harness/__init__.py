@@ -1,0 +1,1 @@
+"""What runs the contenders of ``engine.py`` and reads their answers."""

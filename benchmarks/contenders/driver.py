@@ -12,6 +12,7 @@ from django.db import connection
 from flowcontrol.engine import execute_run
 from flowcontrol.models import FlowRun, HistoryChunk
 from protocol import Figures, measured, serve
+from rows import copies, settled
 
 RUNS, HISTORY = FlowRun._meta.db_table, HistoryChunk._meta.db_table
 TOKEN = "0" * 32
@@ -33,11 +34,10 @@ CONTINUED = [
 class Driver(flowcontrol_.Flowcontrol):
     def begin(self) -> None:
         super().begin()
-        pending, ended, self.history = _example("pure-full")
+        pending, self.ended = _example("pure-full")
         self.columns = [name for name in pending if name != "id"]
         self.pending = [pending[name] for name in self.columns]
-        self.ended = ended
-        self.ended_external, self.external_history = _example("external")[1:]
+        self.ended_external = _example("external")[1]
         flowcontrol_._empty()
         connection.ensure_connection()
         #: The driver's own connection, in autocommit.
@@ -49,20 +49,18 @@ class Driver(flowcontrol_.Flowcontrol):
     def one_by_one(self, size: int, slug: str = "") -> Figures:
         """An INSERT and an UPDATE with the history for each run, each with a commit."""
         flowcontrol_._empty()
-        return measured(lambda: [self._checkpoints(1) for _ in range(size)], size)
+        return measured(lambda: self._runs(size, 1), size)
 
     def checkpoints(self, size: int) -> Figures:
         """An INSERT, and a commit for each of ten steps."""
         flowcontrol_._empty()
-        return measured(lambda: [self._checkpoints(10) for _ in range(size)], size)
+        return measured(lambda: self._runs(size, 10), size)
 
-    def worker(self, size: int, history: bool = True, **_: Any) -> Figures:
+    def batches(self, size: int, history: bool = True) -> Figures:
+        """A claim and an UPDATE for each batch, with an INSERT of the history; two commits."""
         flowcontrol_._empty()
-        with connection.cursor():
-            self._insert()
-        first = FlowRun.objects.get().pk
-        flowcontrol_.copies(FlowRun, first, size - 1)
-        flowcontrol_.settled()
+        copies(FlowRun, self._insert(), size - 1)
+        settled()
         figures = measured(lambda: self._all_batches(history=history), size)
         flowcontrol_._all_completed(size)
         return figures
@@ -72,24 +70,24 @@ class Driver(flowcontrol_.Flowcontrol):
         sql = f"INSERT INTO {RUNS} ({', '.join(self.columns)}) VALUES ({marks}) RETURNING id"  # noqa: S608
         return int(self._do(sql, self.pending).fetchone()[0])
 
+    def _runs(self, size: int, count: int) -> None:
+        for _ in range(size):
+            self._checkpoints(count)
+
     def _checkpoints(self, count: int) -> None:
         pk = self._insert()
-        for number in range(1, count + 1):
-            columns = ENDED if number == count else CONTINUED
-            ended, history = (
-                (self.ended, self.history)
-                if count == 1
-                else (self.ended_external, self.external_history[number - 1])
-            )
-            self._update(pk, columns, ended, history if isinstance(history, str) else history[0])
+        values, histories = self.ended if count == 1 else self.ended_external
+        for number in range(1, count):
+            self._update(pk, CONTINUED, values, histories[number - 1])
+        self._update(pk, ENDED, values, histories[-1])
 
     def _update(self, pk: int, columns: list[str], values: dict[str, Any], history: str) -> None:
         sets = ", ".join(f"{name} = %s" for name in columns)
         update = f"UPDATE {RUNS} SET {sets} WHERE id = %s AND token = %s"  # noqa: S608
         given = [*(values[name] for name in columns), pk, ""]
         if self.is_postgresql:
-            sql = f"WITH held AS ({update} RETURNING id) INSERT INTO {HISTORY} (run_id, packed) SELECT id, %s FROM held"
-            self._do(sql, [*given, history])
+            insert = f"INSERT INTO {HISTORY} (run_id, packed) SELECT id, %s FROM held"  # noqa: S608
+            self._do(f"WITH held AS ({update} RETURNING id) {insert}", [*given, history])
             return
         self._do("BEGIN IMMEDIATE")
         self._do(update, given)
@@ -107,7 +105,8 @@ class Driver(flowcontrol_.Flowcontrol):
         now = "STATEMENT_TIMESTAMP()" if self.is_postgresql else "'2999-01-01'"
         lock = "FOR UPDATE SKIP LOCKED" if self.is_postgresql else ""
         self._do("BEGIN" if self.is_postgresql else "BEGIN IMMEDIATE")
-        sql = f"SELECT * FROM {RUNS} WHERE due_at <= {now} AND status = 'pending' ORDER BY due_at, id LIMIT {BATCH} {lock}"
+        due = f"due_at <= {now} AND status = 'pending' ORDER BY due_at, id LIMIT {BATCH}"
+        sql = f"SELECT * FROM {RUNS} WHERE {due} {lock}"  # noqa: S608
         pks = [row[0] for row in self._do(sql).fetchall()]
         if pks:
             marks = ", ".join(["%s"] * len(pks))
@@ -124,35 +123,38 @@ class Driver(flowcontrol_.Flowcontrol):
         types = {field.column: field.rel_db_type(connection) for field in FlowRun._meta.concrete_fields}
         arrays = ", ".join(f"%s::{types[name]}[]" for name in ENDED)
         sets = ", ".join(f"{name} = v.{name}" for name in ENDED)
+        values, histories = self.ended
         self._do(
             f"UPDATE {RUNS} AS run SET {sets} FROM unnest(%s::bigint[], {arrays}) "  # noqa: S608
             f"AS v(held, {', '.join(ENDED)}) WHERE run.id = v.held AND run.token = '{TOKEN}'",
-            [pks, *([self.ended[name]] * len(pks) for name in ENDED)],
+            [pks, *([values[name]] * len(pks) for name in ENDED)],
         )
         if history:
             self._do(
                 f"INSERT INTO {HISTORY} (run_id, packed) SELECT * FROM unnest(%s::bigint[], %s::text[])",  # noqa: S608
-                [pks, [self.history[0]] * len(pks)],
+                [pks, histories * len(pks)],
             )
 
     def _ended_each(self, pks: list[int], history: bool) -> None:
         sets = ", ".join(f"{name} = ?" for name in ENDED)
-        values = [self.ended[name] for name in ENDED]
+        ended, histories = self.ended
+        values = [ended[name] for name in ENDED]
         self.raw.executemany(f"UPDATE {RUNS} SET {sets} WHERE id = ?", [[*values, pk] for pk in pks])  # noqa: S608
         if history:
-            rows = [[pk, self.history[0]] for pk in pks]
+            rows = [[pk, *histories] for pk in pks]
             self.raw.executemany(f"INSERT INTO {HISTORY} (run_id, packed) VALUES (?, ?)", rows)  # noqa: S608
 
     def _do(self, sql: str, values: Any = ()) -> Any:
         return self.raw.execute(sql if self.is_postgresql else sql.replace("%s", "?"), values)
 
 
-def _example(slug: str) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
-    """The columns of a run before and after flowcontrol executed it, and its history."""
+def _example(slug: str) -> tuple[dict[str, Any], tuple[dict[str, Any], list[str]]]:
+    """The columns of a run before flowcontrol executed it; those after it, and its history."""
     pk = flowcontrol_._started(slug)
     before = _columns(pk)
     execute_run(pk)
-    return before, _columns(pk), list(HistoryChunk.objects.filter(run_id=pk).values_list("packed", flat=True))
+    chunks = HistoryChunk.objects.filter(run_id=pk)
+    return before, (_columns(pk), list(chunks.values_list("packed", flat=True)))
 
 
 def _columns(pk: int) -> dict[str, Any]:

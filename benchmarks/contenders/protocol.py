@@ -31,6 +31,8 @@ def database() -> dict[str, Any]:
 
 def serve(contender: object) -> None:
     """Answer tasks until the input ends."""
+    global _AT_START  # noqa: PLW0603  set once
+    _AT_START = _peak()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     # Whatever else is printed must not get between the answers.
     os.dup2(2, 1)
@@ -67,26 +69,32 @@ class Statements:
 
 
 def measured(work: Callable[[], Any], runs: int, statements: Statements | None = None) -> Figures:
-    """Figures of this work. Memory is the most that it had more than before it began, and known on Linux only."""
+    """Figures of this work. Memory is its peak over what the process had at its start, and known on Linux only."""
     gc.collect()
-    before = _memory(reset=True)
+    _forget_peak()
     counted = statements.count if statements else 0
     began = time.perf_counter()
     work()
     seconds = time.perf_counter() - began
-    figures: Figures = {"seconds": seconds, "runs": runs, "peak_mb": round((_memory() - before) / 1024, 1)}
+    figures: Figures = {"seconds": seconds, "runs": runs, "peak_mb": round((_peak() - _AT_START) / 1024, 1)}
     if statements:
         figures["statements"] = statements.count - counted
     return figures
 
 
-def _memory(*, reset: bool = False) -> int:
-    """Resident kilobytes: now when the peak is reset, else the peak since then."""
+def _forget_peak() -> None:
+    clear = Path("/proc/self/clear_refs")
+    if clear.exists():
+        clear.write_text("5")
+
+
+def _peak() -> int:
+    """The most resident kilobytes since the peak was forgotten."""
     status = Path("/proc/self/status")
     if not status.exists():
         return 0
-    if reset:
-        Path("/proc/self/clear_refs").write_text("5")
-    wanted = "VmRSS:" if reset else "VmHWM:"
     lines = (line.split() for line in status.read_text().splitlines())
-    return next(int(words[1]) for words in lines if words[0] == wanted)
+    return next(int(words[1]) for words in lines if words[0] == "VmHWM:")
+
+
+_AT_START = 0

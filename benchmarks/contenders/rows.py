@@ -12,11 +12,12 @@ from django.db.models import Model
 def copies(model: type[Model], pk: int, count: int, instead: Mapping[str, Any] | None = None) -> None:
     """Insert ``count`` copies of a row, with other values ``instead`` in some columns."""
     others = dict(instead or {})
-    columns = [field.column for field in model._meta.concrete_fields if not field.primary_key]
+    fields = [field for field in model._meta.concrete_fields if not field.primary_key]
+    columns = [str(field.column) for field in fields]
     values = [others[column] for column in columns if column in others]
     table = model._meta.db_table
-    casts = {column: model._meta.get_field(column).rel_db_type(connection) for column in others}
-    chosen = [f"CAST(%s AS {casts[column]})" if column in others else f"t.{column}" for column in columns]
+    types = {field.column: field.rel_db_type(connection) for field in fields}
+    chosen = [f"CAST(%s AS {types[column]})" if column in others else f"t.{column}" for column in columns]
     with connection.cursor() as cursor:
         cursor.execute(
             f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {int(count)}) "  # noqa: S608

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 import psycopg
@@ -23,7 +23,7 @@ class Databases:
         default = f"postgresql://{getpass.getuser()}@127.0.0.1:5432/postgres"
         self.url = os.environ.get("FLOWCONTROL_BENCH_POSTGRESQL_URL") or default
 
-    def __enter__(self) -> Databases:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

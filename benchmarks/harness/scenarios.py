@@ -62,8 +62,8 @@ def scenarios() -> list[Scenario]:
                 Entry("flowcontrol", "flowcontrol_", "worker", 5_000),
                 Entry("flowcontrol errors-only", "flowcontrol_", "worker", 5_000, {"slug": "pure-errors"}),
                 Entry("peer", "peer", "worker", 60),
-                Entry("driver", "driver", "worker", 5_000),
-                Entry("driver errors-only", "driver", "worker", 5_000, {"history": False}),
+                Entry("driver", "driver", "batches", 5_000),
+                Entry("driver errors-only", "driver", "batches", 5_000, {"history": False}),
             ],
         ),
         Scenario(

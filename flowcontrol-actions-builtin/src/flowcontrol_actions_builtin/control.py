@@ -55,7 +55,7 @@ class If(BaseAction):
         """The condition that chooses the branch."""
 
     def run(self, context: ActionContext) -> Decision:
-        return EnterBranch("steps" if context.evaluate(context.config["condition"]) else "else")
+        return EnterBranch("steps" if context.is_true(context.config["condition"]) else "else")
 
     def summary(self, config: Mapping[str, Any]) -> str:
         return gettext("If %(condition)s") % {"condition": config["condition"].source}
@@ -82,7 +82,7 @@ class While(BaseAction):
         return gettext("While %(condition)s") % {"condition": config["condition"].source}
 
     def _next_round(self, context: ActionContext) -> Decision:
-        if not context.evaluate(context.config["condition"]):
+        if not context.is_true(context.config["condition"]):
             return Next()
         context.locals["rounds"] = context.locals.get("rounds", 0) + 1
         return EnterBranch()
@@ -187,7 +187,7 @@ class Departure(BaseAction):
 
     def run(self, context: ActionContext) -> Decision:
         condition: Expression | None = context.config["condition"]
-        return self.decision if condition is None or context.evaluate(condition) else Next()
+        return self.decision if condition is None or context.is_true(condition) else Next()
 
     def summary(self, config: Mapping[str, Any]) -> str:
         condition: Expression | None = config["condition"]

@@ -196,6 +196,9 @@ class ActionContext(Protocol):
     def evaluate(self, expression: Expression) -> Any:
         """The value of a compiled expression here and now. Raises ``EvaluationError``."""
 
+    def is_true(self, expression: Expression) -> bool:
+        """Whether a condition holds here and now, asking no object whether it is true. Raises ``EvaluationError``."""
+
     def render(self, template: Template) -> str:
         """The text of a compiled template here and now. Raises ``EvaluationError``."""
 

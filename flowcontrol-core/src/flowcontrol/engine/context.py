@@ -162,5 +162,8 @@ class StepContext:
     def evaluate(self, expression: Expression) -> Any:
         return expression.evaluate(self.scope)
 
+    def is_true(self, expression: Expression) -> bool:
+        return expression.is_true(self.scope)
+
     def render(self, template: Template) -> str:
         return template.render(self.scope)

@@ -253,7 +253,7 @@ class Stretch:
             return None
         scope = Scope(self.state.read, {}, self.view.facts, self.now(), self.view.load_object)
         try:
-            if condition.evaluate(scope):
+            if condition.is_true(scope):
                 return None
         except ObjectGone as error:
             return self.ending(RunStatus.DISCARDED, str(error))

@@ -105,7 +105,7 @@ def _set_off(trigger: Trigger, firing: _Firing) -> dict[str, Any]:
     model, key = check_object(trigger.flow, firing.obj)
     if trigger.condition:
         scope = Scope(State(dict(firing.state)).read, {}, {}, timezone.now(), lambda: firing.obj)
-        if not compile_expression(trigger.condition).evaluate(scope):
+        if not compile_expression(trigger.condition).is_true(scope):
             return {"result": "refused", "reason": "condition", "detail": f"Not true: {trigger.condition}"}
     if trigger.does == Trigger.Does.RESTART:
         return _restart(trigger, firing)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.test import override_settings
-from flowcontrol import conf
+from flowcontrol import checks, conf
 from flowcontrol.exceptions import ConfigurationError
 
 
@@ -88,3 +88,9 @@ def test_asking_for_a_key_that_does_not_exist_is_an_error_and_no_default() -> No
 @override_settings(FLOWCONTROL={"EXPRESSION_PROPERTIES": {"Shop.Order": ["total"]}})
 def test_models_are_named_in_any_letter_case() -> None:
     assert conf.settings.EXPRESSION_PROPERTIES == {"shop.order": ("total",)}
+
+
+@override_settings(USE_TZ=False)
+def test_a_project_without_time_zones_is_warned() -> None:
+    (found,) = checks.check_time_zone()
+    assert (found.id, found.hint[:18]) == ("flowcontrol.W006", "Set USE_TZ = True.")

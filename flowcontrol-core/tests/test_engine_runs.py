@@ -32,6 +32,7 @@ from flowcontrol.engine import (
     resume_runs,
     start_flow,
 )
+from flowcontrol.engine.cursor import PositionGone
 from flowcontrol.exceptions import FlowNotFound, FlowNotStartable, StateError
 from flowcontrol.models import Event, Flow, FlowRun
 from testapp.models import Customer, SlugThing, UuidThing
@@ -244,6 +245,15 @@ def test_a_step_that_goes_wrong_fails_the_run_there_and_loses_nothing(
     Decide.answer["wrong"] = lambda context: Next()
     mended = execute_run(restart_run(failed, step="wrong"))
     assert (mended.status, dict(mended.state)) == ("completed", {"kept": 1, "n": 1})
+
+
+def test_a_run_is_not_restarted_at_a_step_that_its_flow_passes_over() -> None:
+    flow(step("count"), step("loop", "off", times=1, steps=[step("count", "inside")], enabled=False))
+    done = execute_run(start_flow("flow").run)  # type: ignore[union-attr]
+    for name, told in (("off", "It is not enabled"), ("inside", 'The step "off" around it is not enabled')):
+        with pytest.raises(PositionGone, match=told):
+            restart_run(done, step=name)
+    assert FlowRun.objects.get().status == "completed"
 
 
 def test_a_restart_from_the_start_repeats_everything_with_other_keys() -> None:

@@ -72,7 +72,7 @@ class StartFlow(BaseAction):
             case Refused("limit", detail):
                 context.log.warning("flow not started flow=%s: %s", config["flow"], detail)
             case Refused(_reason, detail):
-                # Not raised: the record of what was refused, and why, is to stay.
+                # What was recorded about the refusal goes with the step's transaction; its failure tells the same.
                 return Fail(FlowNotStartable(detail))
         return Next()
 

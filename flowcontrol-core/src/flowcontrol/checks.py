@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info
 from django.core.checks import Warning as Caution
 
@@ -26,6 +27,7 @@ __all__ = [
     "check_plugins",
     "check_scheduler",
     "check_settings",
+    "check_time_zone",
 ]
 
 #: ``manage.py check --tag flowcontrol``
@@ -47,6 +49,7 @@ CHECK_IDS: dict[str, str] = {
     "flowcontrol.W003": "A plugin's app is not in INSTALLED_APPS.",
     "flowcontrol.W004": "A name does not begin with that of a plugin or the label of an app.",
     "flowcontrol.W005": "With --deploy: the list of plugins takes whatever is installed.",
+    "flowcontrol.W006": "USE_TZ is off.",
     "flowcontrol.I001": "The environment replaces the project's list of plugins.",
 }
 
@@ -137,6 +140,20 @@ def check_names(**_: Any) -> list[CheckMessage]:
     ]
 
 
+def check_time_zone(**_: Any) -> list[CheckMessage]:
+    """That dates are aware: waits of months cross changes of the clock."""
+    if settings.USE_TZ:
+        return []
+    return [
+        Caution(
+            "USE_TZ is off: dates without a time zone are ambiguous twice a year, and actions that read the "
+            "project's own dates get naive ones, which a wait refuses.",
+            hint="Set USE_TZ = True. Django's documentation tells how to move a project.",
+            id="flowcontrol.W006",
+        )
+    ]
+
+
 def check_deployment(**_: Any) -> list[CheckMessage]:
     """That production lists its plugins by name, so that one which goes missing is noticed."""
     patterns = [entry for entry in plugins.current().entries if "*" in entry and not entry.startswith("-")]
@@ -153,7 +170,7 @@ def check_deployment(**_: Any) -> list[CheckMessage]:
     ]
 
 
-CHECKS = (check_settings, check_plugins, check_scheduler, check_names)
+CHECKS = (check_settings, check_plugins, check_scheduler, check_names, check_time_zone)
 
 
 def _oddities(report: PluginReport) -> Iterator[CheckMessage]:

@@ -89,6 +89,7 @@ def _node(
         branch=branch,
         next=following,
         branches={name: firsts.get(name) for name in names},
+        is_enabled=step.get("enabled", True) is not False,
         retry=_retry(step.get("retry"), action),
         timeout=_timeout(step.get("timeout"), action),
     )

@@ -47,6 +47,7 @@ class Node:
     next: int | None
     #: First enabled step of each branch the action declares; None for an empty one.
     branches: Mapping[str, int | None]
+    is_enabled: bool = True
     #: How it is tried again, and the time limit of one call: of the step, or else of its action.
     retry: Retry | None = None
     timeout: timedelta | None = None

@@ -186,18 +186,25 @@ def place(program: Program, step: str, stands: Position | None = None) -> Positi
 
     Of the steps around it, those that are also around ``stands`` keep their memory and variables; the others are as
     if they had just entered the branch it is in for the first time. Raises ``PositionGone`` when the flow has no
-    such step.
+    such step, or passes over it.
     """
     index = program.by_id.get(step)
     if index is None:
         raise PositionGone(
             f'The flow "{program.slug}" has no step "{step}". Its steps are: {", ".join(program.by_id)}.'
         )
+    chain = _chain(program, index)
+    off = next((program.nodes[at].id for at in chain if not program.nodes[at].is_enabled), None)
+    if off is not None:
+        around = "It" if off == step else f'The step "{off}" around it'
+        raise PositionGone(
+            f'The flow "{program.slug}" passes over the step "{step}". {around} is not enabled in the version that the '
+            "run is pinned to."
+        )
     known = stands.frames if stands else ()
     frames: list[Frame] = []
     path: str = ""
     variables: Mapping[str, Any] = {}
-    chain = _chain(program, index)
     for current, inside in pairwise(chain):
         old = known[len(frames)] if len(frames) < len(known) else None
         if old is not None:

@@ -248,7 +248,7 @@ def test_a_step_that_goes_wrong_fails_the_run_there_and_loses_nothing(
 
 
 def test_a_run_is_not_restarted_at_a_step_that_its_flow_passes_over() -> None:
-    flow(step("count"), step("loop", "off", times=1, steps=[step("count", "inside")], enabled=False))
+    flow(step("count"), step("rounds", "off", times=1, steps=[step("count", "inside")], enabled=False))
     done = execute_run(start_flow("flow").run)  # type: ignore[union-attr]
     for name, told in (("off", "It is not enabled"), ("inside", 'The step "off" around it is not enabled')):
         with pytest.raises(PositionGone, match=told):

@@ -40,7 +40,6 @@ class Dbos:
         )
         DBOS.launch()
         logging.getLogger("dbos").setLevel(logging.ERROR)
-        ten()
 
     def one_by_one(self, size: int) -> Figures:
         answers: list[int] = []

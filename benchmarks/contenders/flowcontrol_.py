@@ -67,11 +67,8 @@ class Flowcontrol:
         flow("limited", pure(1), limits={"concurrent": 100, "when_reached": "skip"})
 
     def begin(self) -> None:
-        """Once in each process: what is measured is not the first use of anything."""
+        """Once in each process, which may find rows that it has to leave alone."""
         self.statements = Statements()
-        for slug in ("pure-full", "pure-errors", "external", "loop"):
-            execute_run(_started(slug))
-        _empty()
 
     def one_by_one(self, size: int, slug: str = "pure-full") -> Figures:
         _empty()

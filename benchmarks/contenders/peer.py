@@ -88,9 +88,6 @@ class Peer:
     def begin(self) -> None:
         self.statements = Statements()
         self.flows = {flow.name: flow for flow in Flow.objects.all()}
-        for name in ("pure", "external"):
-            self._run(name)
-        _empty()
 
     def one_by_one(self, size: int, slug: str = "pure") -> Figures:
         _empty()

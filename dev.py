@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Everything that a person does in this repository: python3 dev.py demo, test, lint, wheels, bench, clean.
+"""Everything that a person does in this repository: python3 dev.py demo, test, faults, lint, wheels, bench, clean.
 
 Standard library only. Makes its own environment (.venv) on first use, with uv where it is installed and pip where not.
 """
@@ -301,6 +301,10 @@ def unreachable(environment: Environment, server: str) -> str:
     return answer([str(environment.python), "-W", "ignore", "-c", code])
 
 
+def faults(options: argparse.Namespace, rest: Sequence[str]) -> int:
+    return become([ready(options).python, ROOT / "tests" / "faults" / "run.py", *rest])
+
+
 def wheels(options: argparse.Namespace, rest: Sequence[str]) -> int:
     build(ready(options), Path(rest[0]).resolve() if rest else DIST)
     return 0
@@ -390,6 +394,10 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace, Sequence[str]], int], st
     "demo": (demo, "run the example project; --once leaves nothing running, see also demo --help"),
     "test": (test, "run the tests; arguments go to pytest"),
     "lint": (lint, "ruff, mypy, import-linter"),
+    "faults": (
+        faults,
+        "kill workers and worse, in full sizes: faults [--database NAME] [--seed N] [--small] [R1 …]",
+    ),
     "wheels": (wheels, "build the wheel of every distribution into dist/"),
     "bench": (bench, "run a benchmark: bench NAME"),
     "clean": (clean, "remove what dev.py and the tools made, environments included"),

@@ -207,6 +207,7 @@ def test_aliases_are_copies() -> None:
     assert document["a"]["k"] is not document["b"]["k"]
 
 
+@pytest.mark.timing
 def test_a_file_that_grows_by_repeating_itself_is_refused_at_once() -> None:
     bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10)

@@ -114,6 +114,9 @@ class Game:
     def live(self) -> int:
         return FlowRun.objects.live().count()
 
+    def held(self) -> int:
+        return FlowRun.objects.filter(status="running").count()
+
     def wait_for_ends(self, seconds: float) -> None:
         """Until no run is live."""
         try:

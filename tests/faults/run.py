@@ -41,7 +41,24 @@ class Scenario:
 
 SCENARIOS = {
     "R1": Scenario("killed", "a random worker is killed again and again"),
+    "R2": Scenario(
+        "points",
+        "a worker is killed at every named point of the engine",
+        # The same runs come to it again and again; that innocent ones survive is what R1 is about.
+        settings={"MAX_CRASHES": 50, "LEASE_SECONDS": 1},
+    ),
+    "R3": Scenario(
+        "disconnected",
+        "sessions end, and the server crashes",
+        ("postgresql",),
+        {"MAX_CRASHES": 20},
+        needs_server=True,
+    ),
     "R5": Scenario("together", "workers of every kind at once"),
+    "R6": Scenario(
+        "zombies", "workers stand still past their leases, and go on", settings={"LEASE_SECONDS": 1}
+    ),
+    "R23": Scenario("stopped", "workers are told to stop under load"),
 }
 
 #: Settings that every scenario begins with.

@@ -14,10 +14,11 @@ from django.contrib.auth.models import Group
 from django.test import override_settings
 from django.utils import timezone
 from flowcontrol import registry
-from flowcontrol.base import ActionContext, BaseAction, Effect, Next
+from flowcontrol.base import ActionContext, ActionForm, BaseAction, Effect, Next
 from flowcontrol.documents import import_flow
 from flowcontrol.engine import continue_flowruns, faults, start_flow
 from flowcontrol.engine.stretch import Stretch
+from flowcontrol.forms import ExpressionField
 from flowcontrol.models import FlowRun
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
@@ -53,13 +54,58 @@ class Write(BaseAction):
         return Next()
 
 
+class Broken(Exception):
+    """What a step here fails with."""
+
+
+class FailingForm(ActionForm):
+    condition = ExpressionField()
+
+
+class FailPure(BaseAction):
+    """Fails on a condition, with the state half changed; otherwise leaves a mark."""
+
+    name = "crossing.fail_pure"
+    effect = Effect.PURE
+    Config = FailingForm
+
+    def run(self, context: ActionContext) -> Next:
+        fails = context.evaluate(context.config["condition"])
+        context.state["trace"] += f"{context.step_id}!,"
+        if fails:
+            context.state["n"] += 100
+            raise Broken("on purpose")
+        return Next()
+
+
+class FailDatabase(FailPure):
+    """The same, with a row of which nothing may be left."""
+
+    name = "crossing.fail_database"
+    effect = Effect.DATABASE
+
+    def run(self, context: ActionContext) -> Next:
+        if context.evaluate(context.config["condition"]):
+            Group.objects.create(name=uuid.uuid4().hex)
+        return super().run(context)
+
+
+class FailExternal(FailPure):
+    name = "crossing.fail_external"
+    effect = Effect.EXTERNAL
+
+
 @pytest.fixture(autouse=True)
 def _crossing_actions() -> Iterator[None]:
     with registry.actions.preserved():
-        registry.register_action(Call)
-        registry.register_action(Write)
+        for action in (Call, Write, FailPure, FailDatabase, FailExternal):
+            registry.register_action(action)
         Call.calls.clear()
         yield
+
+
+#: What a step notes of the failure that is being dealt with, if one is.
+SEEN_OF_ERROR = {f"seen_{key}": f"error.{key}|default_if_none:'-1'" for key in ("step", "type", "attempt")}
 
 
 class _Tree:
@@ -73,8 +119,8 @@ class _Tree:
         return [self.step(depth) for _ in range(self.draw(st.integers(0 if depth else 1, 4)))]
 
     def step(self, depth: int) -> Step:
-        leaves = ["mark", "mark", "mark", "jump", "reset", "call", "write", "delay"]
-        kinds = leaves if depth >= 3 else [*leaves, "if_", "for_", "while_"]
+        leaves = ["mark", "mark", "mark", "jump", "reset", "call", "write", "delay", "fail"]
+        kinds = leaves if depth >= 3 else [*leaves, "if_", "for_", "while_", "try_", "try_"]
         kind = self.draw(st.sampled_from(kinds))
         step: Step = getattr(self, kind)(depth)
         step.document["id"] = f"s{next(self.ids)}"
@@ -107,7 +153,14 @@ class _Tree:
         state: dict[str, str] = {"n": "n|add:1", "trace": "trace|add:'{id},'"}
         if self.draw(st.booleans()):
             state["seen_i"] = "i|default_if_none:'-1'|add:0"
+        if self.draw(st.booleans()):
+            state |= SEEN_OF_ERROR
         return Step({"action": "builtin.update_state", "config": {"state": state, "evaluate": True}})
+
+    def see(self, depth: int) -> Step:
+        step = self.mark(depth)
+        step.document["config"]["state"] |= SEEN_OF_ERROR
+        return step
 
     def reset(self, depth: int) -> Step:
         fresh = self.draw(st.integers(0, 5))
@@ -143,6 +196,40 @@ class _Tree:
             step.document["branches"] = {"else": [child.document for child in step.other]}
         return step
 
+    def fail(self, depth: int) -> Step:
+        effect = self.draw(st.sampled_from(["pure", "database", "external"]))
+        source, condition = self.condition()
+        document = {"action": f"crossing.fail_{effect}", "config": {"condition": source}}
+        if self.draw(st.integers(0, 3)):
+            document["retry"] = {
+                "attempts": self.draw(st.sampled_from([3, 2, 1])),
+                "delay": self.draw(st.integers(0, 90)),
+                "on": self.draw(st.sampled_from([[], ["Broken"], ["ValueError"]])),
+            }
+        return Step(document, condition=condition)
+
+    def try_(self, depth: int) -> Step:
+        step = Step(
+            {"action": "builtin.try"},
+            body=[*self.steps(depth + 1), *self.often("fail", depth)],
+            other=[*self.often("see", depth), *self.steps(depth + 1), *self.often("fail", depth)],
+            last=self.steps(depth + 1),
+        )
+        step.document["steps"] = [child.document for child in step.body]
+        step.document["branches"] = {
+            name: [child.document for child in steps]
+            for name, steps in (("error", step.other), ("finally", step.last))
+        }
+        return step
+
+    def often(self, kind: str, depth: int) -> list[Step]:
+        """A step of one kind, or none."""
+        if not self.draw(st.booleans()):
+            return []
+        step: Step = getattr(self, kind)(depth)
+        step.document["id"] = f"s{next(self.ids)}"
+        return [step]
+
     def while_(self, depth: int) -> Step:
         bound = self.draw(st.integers(0, 8))
         step = self.nested(
@@ -177,6 +264,7 @@ def _fill_in(steps: list[Step]) -> None:
             state["trace"] = state["trace"].replace("{id}", step.document["id"])
         _fill_in(step.body)
         _fill_in(step.other)
+        _fill_in(step.last)
 
 
 @st.composite
@@ -184,6 +272,14 @@ def trees(draw: st.DrawFn) -> list[Step]:
     steps = _Tree(draw).steps(0)
     _fill_in(steps)
     return steps
+
+
+def _deaths(chance: random.Random, rate: float) -> Iterator[bool]:
+    """Whether to die now. Not for ever: a long stretch of pure steps would never come to its checkpoint."""
+    for _ in range(100):
+        while chance.random() >= rate:
+            yield False
+        yield True
 
 
 def _survive(monkeypatch: pytest.MonkeyPatch, kills: Iterator[bool]) -> int:
@@ -253,11 +349,13 @@ def test_a_random_flow_killed_at_random_steps_does_what_the_model_says(
         pytest.MonkeyPatch.context() as patch,
         override_settings(FLOWCONTROL={"TIME_SLICE_STEPS": slice_, "MAX_CRASHES": 1_000}),
     ):
-        died = _survive(patch, (chance.random() < rate for _ in itertools.count()))
+        died = _survive(patch, _deaths(chance, rate))
 
     run = FlowRun.objects.get(pk=started.run.pk)
     note(f"died {died} times; {run.reason} {run.traceback}")
-    assert (run.status, dict(run.state)) == (ending, expected)
+    reason = "" if ending in ("completed", "stopped") else ending
+    assert (run.status, dict(run.state)) == ("failed" if reason else ending, expected)
+    assert reason in run.reason
     assert Group.objects.count() == expected["trace"].count("*")
     if not died:
         assert len(Call.calls) == len(set(Call.calls)), "each visit has a key of its own"

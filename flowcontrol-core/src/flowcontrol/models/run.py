@@ -109,7 +109,10 @@ class FlowRun(models.Model):
     wait, the end of the lease of a running one; null while nothing is to be done.
     """
 
-    flow = models.ForeignKey(Flow, verbose_name=_("flow"), on_delete=models.PROTECT, related_name="runs")
+    #: No index of its own: the one of the key serves, and the planner took it where only live runs are asked for.
+    flow = models.ForeignKey(
+        Flow, verbose_name=_("flow"), on_delete=models.PROTECT, related_name="runs", db_index=False
+    )
     version = models.ForeignKey(
         FlowVersion, verbose_name=_("version"), on_delete=models.PROTECT, related_name="+", db_index=False
     )

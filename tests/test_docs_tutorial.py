@@ -64,6 +64,9 @@ class Reader:
             shell=True,
             cwd=self.folder,
             env=self.environment,
+            # Whoever waits for an answer gets none, and nothing may wait for ever.
+            stdin=subprocess.DEVNULL,
+            timeout=2 * PATIENCE,
             capture_output=True,
             text=True,
             check=False,

@@ -23,6 +23,7 @@ def live_counts(flows: Collection[int], by: str) -> dict[Any, int]:
         for part in (runs.admitted(), runs.queued())
     ]
     counts: Counter[Any] = Counter()
-    for value, count in parts[0].union(parts[1], all=True):
+    # Ordered by nothing once more: Django 6.1 gives a union the order of the model.
+    for value, count in parts[0].union(parts[1], all=True).order_by():
         counts[value] += count
     return counts

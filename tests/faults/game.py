@@ -82,12 +82,9 @@ class Game:
         return worker
 
     def spawned(
-        self,
-        arguments: Sequence[str] = (),
-        environment: dict[str, str] | None = None,
-        before: Sequence[str] = (),
+        self, arguments: Sequence[str] = (), environment: dict[str, str] | None = None
     ) -> workers.Worker:
-        worker = workers.spawn(self.log, arguments, environment, before)
+        worker = workers.spawn(self.log, arguments, environment)
         self.workers.append(worker)
         return worker
 
@@ -167,4 +164,7 @@ class Game:
             self.problems.append(f"I3 {self.extra_calls} calls too many, allowed {most}")
 
     def tail(self) -> str:
-        return self.log.read_text(errors="replace")[-3_000:] if self.log.exists() else ""
+        if not self.log.exists():
+            return ""
+        lines = self.log.read_text(errors="replace").splitlines(keepends=True)
+        return "".join(line for line in lines if not line.startswith("Worker st"))[-4_000:]

@@ -58,7 +58,21 @@ SCENARIOS = {
     "R6": Scenario(
         "zombies", "workers stand still past their leases, and go on", settings={"LEASE_SECONDS": 1}
     ),
+    "R7": Scenario("clocks", "workers whose clocks are wrong"),
+    "R8": Scenario("deployed", "a deploy in mid-run, and back"),
+    "R12": Scenario("events", "events before, during and after waits"),
+    "R13": Scenario("limited", "limits and keys under 32 threads"),
+    "R14": Scenario(
+        "poisoned", "actions that crash, hang and worse among good ones", settings={"LEASE_SECONDS": 1}
+    ),
+    "R15": Scenario("bounds", "states, loops and families of runs that grow"),
     "R23": Scenario("stopped", "workers are told to stop under load"),
+    "R24": Scenario("callers", "transactions of users that fail, before and after a trigger"),
+    "R26.1": Scenario("killed", "a random worker is killed again and again", ("sqlite",)),
+    "R26.2": Scenario(
+        "points", "a worker is killed at every point", ("sqlite",), {"MAX_CRASHES": 50, "LEASE_SECONDS": 1}
+    ),
+    "R26.5": Scenario("together", "two workers at once", ("sqlite",)),
 }
 
 #: Settings that every scenario begins with.
@@ -69,13 +83,15 @@ def main() -> int:
     options = arguments()
     if options.play:
         return play(options.play, options)
-    unknown = [name for name in options.names if name not in SCENARIOS]
+    # R26 is R26.1 and so on.
+    chosen = [name for name in SCENARIOS if {name, name.partition(".")[0]} & set(options.names)]
+    unknown = set(options.names) - {*chosen, *(name.partition(".")[0] for name in chosen)}
     if unknown:
-        sys.exit(f"There is no scenario {', '.join(unknown)}; there are {', '.join(SCENARIOS)}.")
+        sys.exit(f"There is no scenario {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}.")
     codes = []
     for name, scenario in SCENARIOS.items():
         kinds = scenario.databases
-        if name in options.names or (not options.names and (options.database or kinds[0]) in kinds):
+        if name in chosen or (not options.names and (options.database or kinds[0]) in kinds):
             codes.append(one(name, options))
     return max(codes, default=0)
 

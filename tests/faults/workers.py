@@ -130,10 +130,9 @@ def spawn(
     log: Path,
     arguments: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
-    before: Sequence[str] = (),
 ) -> Worker:
-    """A worker that begins with an interpreter of its own, with ``before`` in front of its command."""
-    command = [*before, sys.executable, "-m", "django", "flowcontrol", "worker", *ARGUMENTS, *arguments]
+    """A worker that begins with an interpreter of its own."""
+    command = [sys.executable, "-m", "django", "flowcontrol", "worker", *ARGUMENTS, *arguments]
     path = os.pathsep.join([str(HERE), str(HERE.parent)])
     with log.open("ab") as file:
         process = subprocess.Popen(

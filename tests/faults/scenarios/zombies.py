@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from functools import partial
 
 from game import Game, ten_steps
 from workers import at
@@ -22,7 +23,7 @@ def play(game: Game) -> None:
             for _ in range(5)
         ]
         # Runs for those that came too late to stop in one.
-        game.until(lambda: stands(game, herd), 30, "five workers that stand still")
+        game.until(partial(stands, game, herd), 30, "five workers that stand still")
         healthy = game.worker()
         game.wait_for_ends(30)
         for zombie in herd:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import Exists, OuterRef, Q
+
 from .. import state as states
 from ..exceptions import StateError
 from ..models import Event, FlowRun, RunStatus
@@ -12,7 +14,10 @@ from . import announce, transitions
 from .claims import database
 from .clock import Clock
 
-__all__ = ["announce_end", "end_event", "first_event", "tell_parent", "wake_if_event_came"]
+__all__ = ["announce_end", "end_event", "first_event", "tell_parent", "wake_if_event_came", "wake_missed"]
+
+#: Runs woken in one look.
+_WOKEN = 1_000
 
 
 def first_event(run: FlowRun) -> Event | None:
@@ -32,6 +37,27 @@ def wake_if_event_came(run: FlowRun, clock: Clock) -> None:
     if fresh is not None and first_event(fresh) is not None:
         runs.update(**transitions.woken(clock))
         announce.ready([run.pk])
+
+
+def wake_missed(clock: Clock) -> int:
+    """Make due the runs that wait for an event which is there: whoever had to wake them died. Returns how many.
+
+    An event's wake-up is sent after the commit of the event, so that a process that dies between the two leaves a run
+    that began to wait in that moment asleep.
+    """
+    events = Event.objects.using(database()).filter(
+        name=OuterRef("wait_event"), pk__gt=OuterRef("last_event_id"), created_at__gte=OuterRef("created_at")
+    )
+    about = events.filter(object_model=OuterRef("object_model"), object_id=OuterRef("object_id"))
+    waiting = FlowRun.objects.using(database()).filter(status=RunStatus.WAITING).exclude(wait_event="")
+    asleep = waiting.filter(Q(due_at__isnull=True) | Q(due_at__gt=clock.now())).filter(
+        Q(Exists(about)) | Q(Exists(events), wait_match_object=False)
+    )
+    ids = list(asleep.order_by("id").values_list("pk", flat=True)[:_WOKEN])
+    if ids:
+        waiting.filter(pk__in=ids).update(**transitions.woken(clock))
+        announce.ready(ids)
+    return len(ids)
 
 
 def end_event(run_id: int) -> str:

@@ -95,15 +95,26 @@ class Share:
 
     def _by_flow(self, limit: int, clock: Clock) -> list[Claim]:
         taken: list[Claim] = []
-        for flow_ids in self._due_flows(clock):
-            share = -(-(limit - len(taken)) // len(flow_ids))
-            for flow_id in flow_ids:
-                wanted = min(share, limit - len(taken))
-                if wanted <= 0:
-                    return taken
-                taken += claim(wanted, clock, flow_id=flow_id)
-                self._last = flow_id
+        for equals in self._due_flows(clock):
+            hungry = equals
+            while hungry and len(taken) < limit:
+                hungry = self._one_turn_each(hungry, limit, taken, clock)
         return taken
+
+    def _one_turn_each(self, flow_ids: list[int], limit: int, taken: list[Claim], clock: Clock) -> list[int]:
+        """Take an even share from each; returns the flows that may have more."""
+        share = -(-(limit - len(taken)) // len(flow_ids))
+        hungry: list[int] = []
+        for flow_id in flow_ids:
+            wanted = min(share, limit - len(taken))
+            if not wanted:
+                break
+            got = claim(wanted, clock, flow_id=flow_id)
+            taken += got
+            self._last = flow_id
+            if len(got) == wanted:
+                hungry.append(flow_id)
+        return hungry
 
     def _due_flows(self, clock: Clock) -> list[list[int]]:
         """Flows that have due runs: the highest priority first, and among equals those after the last one."""

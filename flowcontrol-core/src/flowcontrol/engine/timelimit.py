@@ -64,8 +64,9 @@ def time_limit(seconds: float | None) -> Iterator[None]:
         finally:
             limit.end()
             timer.cancel()
-    except StepTimeout as error:
+    except Exception as error:
         if limit.is_hit:
+            # Whatever the call made of it.
             raise StepTimeout(seconds) from error
         raise
     if limit.is_hit:

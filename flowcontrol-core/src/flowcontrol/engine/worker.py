@@ -17,7 +17,9 @@ from django.db.models import OuterRef, Subquery
 from .. import conf
 from ..models import Flow, FlowRun
 from ..models.database import DatabaseNow
+from .awaiting import wake_missed
 from .claims import database
+from .clock import Clock
 from .due import Rounds
 from .health import Health
 from .notify import QUIET_SECONDS, Listener, can_listen
@@ -31,6 +33,7 @@ logger = logging.getLogger("flowcontrol.engine")
 _PRUNE_SECONDS = 3_600
 #: How often connections are asked whether they are obsolete: in the words of ``CONN_MAX_AGE``, how long a request is.
 _RECYCLE_SECONDS = 60
+_SWEEP_SECONDS = 60
 #: The first look after work comes this much sooner than a look after a long idleness.
 _EAGERNESS = 8
 #: A worker that is woken by notifications looks by itself now and then, too.
@@ -79,7 +82,7 @@ class WorkerLoop:
         #: How long it sleeps before the next look, and how long it slept last while it was idle.
         self._sleep = self._delay = 0.0
         self._retry = 0.0
-        self._prune_at = self._recycle_at = monotonic()
+        self._prune_at = self._recycle_at = self._sweep_at = monotonic()
         self._pruning: Iterator[int] | None = None
         self._presence = Presence(self.options.queues, lambda: self.executed)
         self._listener: Listener | None = None
@@ -128,6 +131,7 @@ class WorkerLoop:
         if executed:
             self._delay = 0.0
         self._prune()
+        self._sweep()
         self._recycle()
         # In DEBUG, Django keeps the text of every query.
         reset_queries()
@@ -161,6 +165,12 @@ class WorkerLoop:
             self._pruning = prune_everything()
         if next(self._pruning, None) is None:
             self._pruning = None
+
+    def _sweep(self) -> None:
+        """Wake what others had to wake and did not live to."""
+        if self.monotonic() >= self._sweep_at:
+            self._sweep_at = self.monotonic() + _SWEEP_SECONDS
+            wake_missed(Clock())
 
     def _recycle(self) -> None:
         """Close connections that are older than ``CONN_MAX_AGE``, or not usable any more."""

@@ -17,6 +17,8 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from ...engine import continue_flowruns
+from ...engine.awaiting import wake_missed
+from ...engine.clock import Clock
 from ...engine.health import Health, HealthServer
 from ...engine.retention import prune_events
 from ...engine.worker import WorkerLoop, WorkerOptions
@@ -32,6 +34,7 @@ logger = logging.getLogger("flowcontrol.engine")
 def tick(console: Console, options: Namespace) -> int:
     ended: list[RunInfo] = []
     with _told_of_ends(ended.append):
+        wake_missed(Clock())
         executed = continue_flowruns().executed
     # Where cron calls this, there may be no worker to do it.
     prune_events()

@@ -1,0 +1,217 @@
+"""What goes wrong in a step, and what is done about it: retries, time limits, wake-ups that nobody sent."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import override_settings
+from django.utils import timezone
+from engine_actions import ACTIONS, CALLS, Decide
+from flowcontrol import registry
+from flowcontrol.base import BaseAction, Effect, Wait
+from flowcontrol.documents import import_flow
+from flowcontrol.engine import continue_flowruns, execute_run, fire_trigger, restart_run, start_flow
+from flowcontrol.engine.awaiting import wake_missed
+from flowcontrol.engine.claims import Share
+from flowcontrol.engine.clock import Clock
+from flowcontrol.models import FlowRun
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Busy(BaseAction):
+    """Never comes back by itself; it can be interrupted."""
+
+    name = "test.busy"
+    effect = Effect.PURE
+
+    def run(self, context: Any) -> None:
+        limit = time.monotonic() + 30
+        while time.monotonic() < limit:
+            pass
+
+
+class Outside(Busy):
+    name = "test.outside"
+    effect = Effect.EXTERNAL
+
+
+class Meeting(BaseAction):
+    """Comes back when so many of its kind are under way at the same time."""
+
+    name = "test.meeting"
+    barrier = threading.Barrier(4)
+
+    def run(self, context: Any) -> None:
+        type(self).barrier.wait(20)
+
+
+@pytest.fixture(autouse=True)
+def _actions() -> Iterator[None]:
+    with registry.actions.preserved(), registry.triggers.preserved():
+        for action in (*ACTIONS, Busy, Outside, Meeting):
+            registry.register_action(action)
+        registry.register_trigger("test.ping")
+        CALLS.clear()
+        Decide.answer.clear()
+        yield
+
+
+def flow(*steps: dict[str, Any], slug: str = "flow", **keys: Any) -> None:
+    import_flow({"flowcontrol": 1, "slug": slug, "name": slug, "steps": list(steps), **keys})
+
+
+def start(slug: str = "flow") -> FlowRun:
+    return start_flow(slug).run  # type: ignore[union-attr]
+
+
+def failing(times: int, error: Exception) -> None:
+    left = iter(range(times))
+
+    def decide(context: Any) -> None:
+        context.state["tries"] = [*context.state.get("tries", []), context.attempt]
+        if next(left, None) is not None:
+            raise error
+
+    Decide.answer["d"] = decide
+
+
+def test_a_failed_step_waits_in_the_database_and_is_tried_again_longer_and_longer() -> None:
+    retry = {"attempts": 3, "delay": 60, "backoff": 3, "jitter": 0}
+    flow({"id": "d", "action": "test.decide", "retry": retry})
+    failing(2, ValueError("not yet"))
+    now = timezone.now()
+    run = execute_run(start(), now + timedelta(minutes=1))
+    assert (run.status, run.token, run.step) == ("waiting", "", "d")
+    assert "Try 2 of 3" in run.reason
+    assert "not yet" in run.reason
+    seconds = []
+    for _ in range(2):
+        due = run.due_at
+        assert due is not None
+        seconds.append((due - (run.ended_at or now)).total_seconds())
+        now = due
+        run = execute_run(run, due)
+    assert 119 <= seconds[0] <= 121
+    assert 179 <= seconds[1] <= 181
+    assert (run.status, dict(run.state)) == ("completed", {"tries": [3]}), (
+        "a failed try leaves nothing in the state"
+    )
+    assert [(record.decision, record.attempt) for record in run.history()] == [
+        ("Retry", 1),
+        ("Retry", 2),
+        ("Next", 3),
+    ]
+
+
+def test_the_last_failure_fails_the_run_where_it_stands_and_a_restart_begins_to_count_anew() -> None:
+    flow({"id": "d", "action": "test.decide", "retry": {"attempts": 2, "delay": 0, "jitter": 0}})
+    failing(3, ValueError("never"))
+    run = start()
+    later = timezone.now() + timedelta(hours=1)
+    assert execute_run(run, later).status == "waiting"
+    failed = execute_run(run, later + timedelta(hours=1))
+    assert (failed.status, failed.step) == ("failed", "d")
+    assert "never" in failed.traceback
+    assert execute_run(restart_run(failed, step="d"), later + timedelta(hours=2)).status == "waiting"
+    assert execute_run(run, later + timedelta(hours=3)).status == "completed"
+
+
+def test_only_errors_that_are_named_are_tried_again() -> None:
+    flow(
+        {"id": "d", "action": "test.decide", "retry": {"attempts": 5, "on": ["OSError", "builtins.KeyError"]}}
+    )
+    failing(1, ConnectionError("a subclass of OSError"))
+    assert execute_run(start()).status == "waiting"
+    failing(1, ValueError("no such"))
+    assert execute_run(start()).status == "failed"
+
+
+@pytest.mark.parametrize("action", ["busy", "outside"])
+def test_a_step_that_takes_longer_than_its_time_limit_fails(action: str) -> None:
+    flow({"id": "d", "action": f"test.{action}", "timeout": 0.2})
+    began = time.monotonic()
+    run = execute_run(start())
+    assert time.monotonic() - began < 20
+    assert (run.status, "time limit of 0.2 s" in run.reason) == ("failed", True), run.reason
+
+
+def test_a_call_that_hangs_in_a_thread_is_given_up_and_the_others_go_on() -> None:
+    flow({"id": "d", "action": "test.outside"}, slug="hangs")
+    flow({"id": "c", "action": "test.call"}, slug="good")
+    hung, good = start("hangs"), start("good")
+    with override_settings(FLOWCONTROL={"STEP_TIMEOUT_SECONDS": 1}):
+        continue_flowruns(threads=1)
+    hung.refresh_from_db()
+    good.refresh_from_db()
+    assert (hung.status, good.status) == ("failed", "completed")
+    assert "time limit of 1 s" in hung.reason
+
+
+def test_calls_of_the_world_overlap() -> None:
+    flow({"id": "m", "action": "test.meeting"})
+    for _ in range(4):
+        start()
+    continue_flowruns(threads=4)
+    assert {run.status for run in FlowRun.objects.all()} == {"completed"}
+
+
+@pytest.mark.parametrize(
+    ("history", "kept"), [("full", ["Next", "Fail"]), ("errors", ["Fail"]), ("none", [])]
+)
+def test_a_flow_says_how_much_of_its_history_is_kept(history: str, kept: list[str]) -> None:
+    flow({"id": "c", "action": "test.count"}, {"id": "d", "action": "test.decide"}, history=history)
+    failing(1, ValueError("broken"))
+    run = execute_run(start())
+    assert run.status == "failed"
+    assert "broken" in run.reason
+    assert [record.decision for record in run.history()] == kept
+
+
+def test_a_flood_of_one_flow_does_not_keep_another_one_waiting_and_the_higher_priority_goes_first() -> None:
+    for slug, priority in (("flood", 0), ("other", 0), ("urgent", 5)):
+        flow({"id": "c", "action": "test.count"}, slug=slug, priority=priority)
+    for _ in range(40):
+        start("flood")
+    start("other")
+    share = Share()
+    slugs = [[claim.run.flow.slug for claim in share.claim(10, Clock())]]
+    for _ in range(3):
+        start("urgent")
+    slugs += [[claim.run.flow.slug for claim in share.claim(10, Clock())] for _ in range(2)]
+    assert set(slugs[0]) == {"flood"}, "the longest due first"
+    assert slugs[1][:3] == ["urgent"] * 3
+    assert slugs[1].count("other") == 1
+    assert slugs[1].count("flood") == 6, "nothing is left empty"
+    assert set(slugs[2]) == {"flood"}
+
+
+def test_a_worker_of_one_queue_leaves_the_others_alone() -> None:
+    flow({"id": "c", "action": "test.count"}, slug="slow", queue="reports")
+    flow({"id": "c", "action": "test.count"}, slug="quick")
+    start("slow")
+    start("quick")
+    continue_flowruns(queues=["reports"])
+    assert {run.flow.slug: run.status for run in FlowRun.objects.all()} == {
+        "slow": "completed",
+        "quick": "pending",
+    }
+
+
+def test_a_wake_up_that_nobody_lived_to_send_is_made_up_for() -> None:
+    flow({"id": "d", "action": "test.decide"})
+    Decide.answer["d"] = lambda context: Wait(event="test.ping")
+    run = execute_run(start())
+    assert (run.status, run.due_at) == ("waiting", None)
+    assert wake_missed(Clock()) == 0
+    fire_trigger("test.ping")
+    # As if the process had died before it.
+    FlowRun.objects.filter(pk=run.pk).update(due_at=None)
+    assert wake_missed(Clock()) == 1
+    continue_flowruns()
+    assert FlowRun.objects.get().status == "completed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -24,6 +25,7 @@ class _Ticket:
     call: Call
     began: float | None = None
     thread_id: int | None = None
+    is_over: bool = False
     is_abandoned: bool = False
 
     @property
@@ -44,6 +46,7 @@ class Calls:
     _done: SimpleQueue[tuple[_Ticket, Any]] = field(default_factory=SimpleQueue)
     _under_way: set[_Ticket] = field(default_factory=set)
     _threads: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __len__(self) -> int:
         """Calls that were started and have not been answered."""
@@ -85,13 +88,22 @@ class Calls:
         late = [
             ticket for ticket in self._under_way if ticket.deadline is not None and ticket.deadline <= now
         ]
-        for ticket in late:
+        given_up = [ticket for ticket in late if self._is_given_up(ticket)]
+        self._under_way.difference_update(given_up)
+        for _ in given_up:
+            self._add_thread(replacing=True)
+        return [(ticket.owner, StepTimeout(ticket.call.limit)) for ticket in given_up]
+
+    def _is_given_up(self, ticket: _Ticket) -> bool:
+        """Tell its thread to end; false when the call is over after all, and its answer on the way."""
+        # Under the lock, or the thread might be at its next call already when it is told to end.
+        with self._lock:
+            if ticket.is_over:
+                return False
             ticket.is_abandoned = True
-            self._under_way.discard(ticket)
             assert ticket.thread_id is not None
             interrupt(ticket.thread_id)
-            self._add_thread(replacing=True)
-        return [(ticket.owner, StepTimeout(ticket.call.limit)) for ticket in late]
+            return True
 
     def _add_thread(self, *, replacing: bool = False) -> None:
         self._threads += not replacing
@@ -99,19 +111,20 @@ class Calls:
         threading.Thread(target=self._work, name="flowcontrol-call", daemon=True).start()
 
     def _work(self) -> None:
-        while (ticket := self._todo.get()) is not None:
-            ticket.thread_id = threading.get_ident()
-            ticket.began = time.monotonic()
-            try:
-                answer: Any = ticket.call.function()
-            except BaseException as error:  # noqa: BLE001  whatever it is, its run has to hear of it
-                answer = error
-            try:
+        # Told to end when it was nearly over, it may hear of it here.
+        with suppress(StepTimeout):
+            while (ticket := self._todo.get()) is not None:
+                ticket.thread_id = threading.get_ident()
+                ticket.began = time.monotonic()
+                try:
+                    answer: Any = ticket.call.function()
+                except BaseException as error:  # noqa: BLE001  whatever it is, its run has to hear of it
+                    answer = error
+                with self._lock:
+                    ticket.is_over = True
+                if ticket.is_abandoned:
+                    connections.close_all()
+                    return
                 for connection in connections.all(initialized_only=True):
                     connection.close_if_unusable_or_obsolete()
                 self._done.put((ticket, answer))
-            except StepTimeout:
-                # Told to end while it was ending.
-                return
-            if ticket.is_abandoned:
-                return

@@ -18,7 +18,7 @@ def flow(game: Game, slug: str, *steps: dict[str, Any], **keys: Any) -> None:
 
 def loop(times: int, inner: dict[str, Any], step: int = 1) -> dict[str, Any]:
     config = {"start": 0, "end": times, "step": step}
-    return {"id": f"for{times}", "action": "builtin.for", "config": config, "steps": [inner]}
+    return {"id": f"for{abs(times)}", "action": "builtin.for", "config": config, "steps": [inner]}
 
 
 def play(game: Game) -> None:

@@ -7,12 +7,13 @@ order in which they are numbered.
 from __future__ import annotations
 
 import random
+import threading
 import time
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from faultapp.models import Audit, Subject
-from flowcontrol.engine import fire_trigger
+from flowcontrol.engine import continue_flowruns, fire_trigger
 from flowcontrol.models import FlowRun
 from flowcontrol.models.database import DatabaseNow
 from game import Game
@@ -67,6 +68,7 @@ def play(game: Game) -> None:
             f"R12 {len(lost)} events lost, {len(taken) - len(kept)} taken twice; first {lost[:5]}"
         )
     times_out(game, subjects)
+    out_of_order(game)
     game.stop_all()
     game.check()
 
@@ -111,6 +113,43 @@ def times_out(game: Game, subjects: list[Subject]) -> None:
         game.problems.append(
             f"R12 of {number} runs {len(came)} took the event, {len(late)} were late, both {late & came}"
         )
+
+
+def out_of_order(game: Game) -> None:
+    """An event that is committed after a later one was taken is taken next, and not passed over."""
+    subject = Subject.objects.create(name="late")
+    game.flow({"flowcontrol": 1, "slug": "two", "name": "Two", "steps": waits(2)})
+    game.stop_all()
+    (run_id,) = game.start("two", 1, obj=subject)
+    with transaction.atomic():
+        fire_trigger("faults.ping", subject, {"n": 0})
+        second = threading.Thread(target=fire_now, args=(subject,))
+        second.start()
+        second.join()
+        # Taken while the first, whose number is lower, is not committed yet.
+        worker = threading.Thread(target=continue_now)
+        worker.start()
+        worker.join()
+        taken = list(Audit.objects.filter(run=run_id).values_list("note", flat=True))
+    game.worker()
+    try:
+        game.until(lambda: not game.live(), 10, "the event that was committed last")
+    except AssertionError:
+        FlowRun.objects.live().delete()
+        game.problems.append(
+            f"R12 after event {taken} an event with a lower number was committed, and never taken"
+        )
+    game.figures["out_of_order"] = len(taken)
+
+
+def fire_now(subject: Subject) -> None:
+    fire_trigger("faults.ping", subject, {"n": 1})
+    connection.close()
+
+
+def continue_now() -> None:
+    continue_flowruns()
+    connection.close()
 
 
 def send(events: list[tuple[Subject, int]], seed: int) -> None:

@@ -8,6 +8,10 @@ from game import Game, ten_steps
 
 #: A crashed worker's runs wait for its lease; after that they are claimed one by one.
 LEASE, TRIES = 1, 3
+#: One worker calls in threads, and one does not.
+TEAM = (("--batch", "10", "--threads", "4"), ("--batch", "10"))
+#: A state is text in which these have a spelling: they are kept as they are.
+HARMLESS = {"nul": "a\x00b", "surrogate": "\ud800"}
 
 
 def play(game: Game) -> None:
@@ -30,6 +34,9 @@ def play(game: Game) -> None:
     worst = p95(game, good, list(poison))
     game.figures.update(base_p95=round(base, 2), p95=round(worst, 2))
     for run in FlowRun.objects.filter(pk__in=poison):
+        kind = poison[run.pk]
+        if kind in HARMLESS and run.status == "completed" and run.state["poison"] == HARMLESS[kind]:
+            continue
         if run.status != "failed":
             game.problems.append(f"R14 the run with {poison[run.pk]} is {run.status}: {run.reason}")
     game.check(may_fail=True)
@@ -49,16 +56,23 @@ def play(game: Game) -> None:
 
 def p95(game: Game, good: list[int], poison: list[int]) -> float:
     """Work until all have ended, with workers that are replaced when poison kills them; how long good ones took."""
-    team = [game.worker("--batch", "10") for _ in range(2)]
+    team = [game.worker(*arguments) for arguments in TEAM]
 
     def ended() -> bool:
         for number, worker in enumerate(team):
             if worker.poll() is not None:
                 game.kills += 1
-                team[number] = game.worker("--batch", "10")
+                team[number] = game.worker(*TEAM[number])
         return not game.live()
 
-    game.until(ended, game.size(120, 900), "the ends of good and bad")
+    try:
+        game.until(ended, game.size(60, 900), "the ends of good and bad")
+    except AssertionError:
+        for run in FlowRun.objects.live():
+            game.problems.append(
+                f"R14 a run of {run.flow.slug} is {run.status}, claimed {run.claim_count} times: {run.reason}"
+            )
+        raise
     game.stop_all()
     runs = FlowRun.objects.filter(pk__in=good)
     taken = sorted((run.ended_at - run.created_at).total_seconds() for run in runs if run.ended_at)

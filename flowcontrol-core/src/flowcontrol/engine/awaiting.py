@@ -16,6 +16,8 @@ from .clock import Clock
 
 __all__ = ["announce_end", "end_event", "first_event", "tell_parent", "wake_if_event_came", "wake_missed"]
 
+#: Events looked at for one that is no record of a failure.
+_LOOKED_AT = 20
 #: Runs woken in one look.
 _WOKEN = 1_000
 
@@ -27,7 +29,7 @@ def first_event(run: FlowRun) -> Event | None:
     )
     if run.wait_match_object:
         events = events.filter(object_model=run.object_model, object_id=run.object_id)
-    return events.order_by("pk").first()
+    return next((event for event in events.order_by("pk")[:_LOOKED_AT] if not event.is_failure), None)
 
 
 def wake_if_event_came(run: FlowRun, clock: Clock) -> None:

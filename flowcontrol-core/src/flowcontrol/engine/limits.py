@@ -88,7 +88,9 @@ def release(flow_id: int, model: str, key: str, clock: Clock) -> list[int]:
     ids = sorted({pk for pk in first if pk is not None})
     if ids:
         # Only what waits for its turn: a start at a later time keeps its date.
-        waits = FlowRun.objects.using(database()).filter(pk__in=ids).exclude(reason="")
+        held = FlowRun.objects.using(database()).filter(pk__in=ids, status=RunStatus.PENDING)
+        # Still pending: a worker that took one meanwhile must not lose its lease.
+        waits = held.exclude(reason="")
         waits.update(**transitions.woken(clock))
     return ids
 

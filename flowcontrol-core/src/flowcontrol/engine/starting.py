@@ -21,7 +21,7 @@ from ..exceptions import FlowNotFound, FlowNotStartable
 from ..models import Event, Flow, FlowRun
 from ..models.database import DatabaseNow
 from ..models.run import object_reference
-from . import announce, limits, programs
+from . import announce, faults, limits, programs
 from .claims import database
 from .clock import Clock
 from .current import current_run
@@ -122,6 +122,8 @@ def _insert(run: FlowRun, bounds: Limits, parent_id: int | None) -> str | Starte
         if parent_id is not None:
             adopt([run], parent_id)
         run.save(using=database(), force_insert=True)
+        if parent_id is not None:
+            faults.reach("child.start")
     return ""
 
 

@@ -20,7 +20,7 @@ from ..models import Event, FlowRun, RunStatus, Trigger
 from ..models.database import DatabaseNow
 from ..models.run import object_reference
 from ..state import State
-from . import announce, operations, programs, transitions
+from . import announce, faults, operations, programs, transitions
 from .claims import database
 from .clock import Clock
 from .current import current_run
@@ -81,6 +81,7 @@ def _fire(name: str, obj: Model | None, payload: Mapping[str, Any]) -> None:
             result.update(result="error", detail=f"{type(error).__name__}: {error}")
     event = _record(firing)
     _insert(firing, event)
+    faults.reach("event.insert")
     woken = _wake(name, obj)
     announce.ready([*(run.pk for run in firing.runs), *firing.restarted, *woken])
     # A run that began to wait while this transaction was open did not see the event, nor did we see that run.
@@ -166,7 +167,14 @@ def _refuse_all(firing: _Firing, detail: str) -> None:
 
 def _wake(name: str, obj: Model | None) -> Sequence[int]:
     waiting = FlowRun.objects.using(database()).filter(status=RunStatus.WAITING).awaiting(name, obj)
-    ids = list(waiting.values_list("pk", flat=True))
+    found = waiting.order_by("pk")
+    if (
+        connections[database()].in_atomic_block
+        and connections[database()].features.has_select_for_update_skip_locked
+    ):
+        # Two callers that fire for the same objects must not wait for each other: whoever commits wakes them.
+        found = found.select_for_update(skip_locked=True)
+    ids = list(found.values_list("pk", flat=True))
     if ids:
         waiting.filter(pk__in=ids).update(**transitions.woken(Clock()))
     return ids

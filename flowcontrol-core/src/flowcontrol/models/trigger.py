@@ -129,3 +129,8 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.pk}"
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether this only records that handling the event failed: nothing of it was kept, its payload neither."""
+        return any(each.get("result") == "error" and "flow" not in each for each in self.outcome)

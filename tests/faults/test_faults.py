@@ -21,11 +21,8 @@ from run import SCENARIOS
 #: Bugs of the engine that scenarios have found and that are open: `dev.py faults` fails because of them. By chance one
 #: may pass in so small a size, so these are not strict. Remove an entry with the bug.
 OPEN = {
-    "R2": "the points child.start and event.insert are reached by nothing",
-    "R26.2": "the points child.start and event.insert are reached by nothing",
     "R3": "a connection lost inside a database step fails the run",
-    "R12": "an event committed after a later-numbered one was taken is passed over; _wake can deadlock and lose events",
-    "R13": "limits.release() ends the lease of a run that was claimed meanwhile",
+    "R12": "an event committed after a later-numbered one was taken is passed over",
     "R14": "a time limit does not reach what waits in C in the worker's own thread",
 }
 

@@ -16,7 +16,7 @@ def play(game: Game) -> None:
         {"id": "steady", "action": "faults.steady"},
     ]
     game.flow({"flowcontrol": 1, "slug": "deployed", "name": "Deployed", "steps": steps})
-    game.start("deployed", game.size(150, 1_000))
+    game.start("deployed", game.size(100, 1_000))
     old = game.spawned(("--batch", "10"), OLD)
     new = game.spawned(("--batch", "10"), NEW)
     game.until(

@@ -41,7 +41,7 @@ def timed() -> list[dict[str, Any]]:
 
 def play(game: Game) -> None:
     each = 10
-    subjects = [Subject.objects.create(name=str(number)) for number in range(game.size(100, 5_000))]
+    subjects = [Subject.objects.create(name=str(number)) for number in range(game.size(50, 5_000))]
     game.flow({"flowcontrol": 1, "slug": "collect", "name": "Collect", "steps": waits(each)})
     runs = {}
     for subject in subjects:
@@ -94,7 +94,7 @@ def wait_for_ends(game: Game) -> None:
 def times_out(game: Game, subjects: list[Subject]) -> None:
     """An event that comes as the time runs out: taken, or too late, and never both."""
     game.flow({"flowcontrol": 1, "slug": "timed", "name": "Timed", "steps": timed()})
-    number = game.size(60, 1_000)
+    number = game.size(40, 1_000)
     ids = [game.start("timed", 1, obj=subject)[0] for subject in subjects[:number]]
     number = len(ids)
     left = {run_id: game.dice.uniform(-0.1, 0.05) for run_id in ids}

@@ -66,7 +66,7 @@ def p95(game: Game, good: list[int], poison: list[int]) -> float:
         return not game.live()
 
     try:
-        game.until(ended, game.size(60, 900), "the ends of good and bad")
+        game.until(ended, game.size(30, 900), "the ends of good and bad")
     except AssertionError:
         for run in FlowRun.objects.live():
             game.problems.append(

@@ -14,7 +14,7 @@ def tick() -> None:
 def play(game: Game) -> None:
     once = []
     game.flow(ten_steps("three", 2))
-    game.start("three", game.size(400, 5_000))
+    game.start("three", game.size(300, 5_000))
     kinds = [("--batch", "7"), ("--batch", "20"), ("--threads", "4"), ("--threads", "2", "--batch", "5")]
     for number in range(2 if game.database == "sqlite" else game.size(4, 8)):
         game.worker(*kinds[number % len(kinds)])

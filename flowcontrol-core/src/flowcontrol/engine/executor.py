@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, connections
 
 from ..exceptions import LeaseLost
 from ..models import FlowRun, RunStatus
@@ -61,6 +61,10 @@ class _Execution:
             logger.warning("lease lost run=%s: %s", run.pk, lost, extra={"run": run.pk})
         except _DATABASE_IS_GONE:
             logger.exception("database error run=%s", run.pk, extra={"run": run.pk})
+            connection = connections[database()]
+            if not connection.in_atomic_block:
+                # What is left of a broken connection would fail for the next run, too.
+                connection.close_if_unusable_or_obsolete()
         except Exception as error:
             logger.exception("engine error run=%s", run.pk, extra={"run": run.pk})
             self.give_up(error)

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
-from django.db import connections, transaction
+from django.db import DatabaseError, InterfaceError, connections, transaction
 from django.utils import timezone
 
 from .. import conf
@@ -344,6 +344,9 @@ class Stretch:
             return self.answered(question)
         except (Exception, SystemExit) as error:
             question.context.undo()
+            if isinstance(error, DatabaseError | InterfaceError) and _is_database_gone():
+                # No fault of the step: the lease passes, and the run goes on from its last checkpoint.
+                raise
             raise _StepFailed from error
         finally:
             current_run.reset(reset)
@@ -587,6 +590,16 @@ class Stretch:
 
 class _Left(Exception):
     """The run was left with what has been written already."""
+
+
+def _is_database_gone() -> bool:
+    """Whether this thread's connection to the runs' database was cut off."""
+    connection = connections[database()]
+    if connection.connection is None or connection.closed_in_transaction:
+        return True
+    if connection.vendor == "postgresql":
+        return bool(connection.connection.closed)
+    return connection.vendor == "mysql" and not connection.is_usable()
 
 
 def _woken_by(event: Event) -> Wakeup:

@@ -41,6 +41,15 @@ class Outside(Busy):
     effect = Effect.EXTERNAL
 
 
+class Asleep(BaseAction):
+    """Waits in C."""
+
+    name = "test.asleep"
+
+    def run(self, context: Any) -> None:
+        time.sleep(30)
+
+
 class Meeting(BaseAction):
     """Comes back when so many of its kind are under way at the same time."""
 
@@ -54,7 +63,7 @@ class Meeting(BaseAction):
 @pytest.fixture(autouse=True)
 def _actions() -> Iterator[None]:
     with registry.actions.preserved(), registry.triggers.preserved():
-        for action in (*ACTIONS, Busy, Outside, Meeting):
+        for action in (*ACTIONS, Busy, Outside, Asleep, Meeting):
             registry.register_action(action)
         registry.register_trigger("test.ping")
         CALLS.clear()
@@ -132,7 +141,7 @@ def test_only_errors_that_are_named_are_tried_again() -> None:
     assert execute_run(start()).status == "failed"
 
 
-@pytest.mark.parametrize("action", ["busy", "outside"])
+@pytest.mark.parametrize("action", ["busy", "outside", "asleep"])
 def test_a_step_that_takes_longer_than_its_time_limit_fails(action: str) -> None:
     flow({"id": "d", "action": f"test.{action}", "timeout": 0.2})
     began = time.monotonic()

@@ -1,11 +1,17 @@
-"""A time limit for a call in this thread: what takes longer is interrupted between two instructions of Python."""
+"""A time limit for a call in this thread: what takes longer is interrupted.
+
+In the main thread of a POSIX process a timer's signal ends what waits in C as well (a sleep, a socket); elsewhere the
+interruption comes with the next instruction of Python.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 __all__ = ["StepTimeout", "interrupt", "time_limit"]
 
@@ -34,6 +40,11 @@ class _Limit:
         self.is_over = False
         self.is_hit = False
 
+    def begin(self, seconds: float) -> None:
+        self.timer = threading.Timer(seconds, self.hit)
+        self.timer.daemon = True
+        self.timer.start()
+
     def hit(self) -> None:
         with self.lock:
             if not self.is_over:
@@ -46,6 +57,38 @@ class _Limit:
             if self.is_hit:
                 # What did not arrive yet must not arrive in what follows.
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread_id), None)
+        self.timer.cancel()
+
+
+class _Alarm:
+    """The same by the process's own timer, whose signal the main thread gets."""
+
+    def __init__(self) -> None:
+        self.is_hit = False
+
+    def begin(self, seconds: float) -> None:
+        signal.signal(signal.SIGALRM, self.hit)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    def hit(self, number: int, frame: FrameType | None) -> None:
+        self.is_hit = True
+        # It may come while the call is being left.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        raise StepTimeout
+
+    def end(self) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+
+def _may_use_alarm() -> bool:
+    """Whether nobody else in this process uses the one timer there is."""
+    return (
+        hasattr(signal, "setitimer")
+        and threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+        and not signal.getitimer(signal.ITIMER_REAL)[0]
+    )
 
 
 @contextmanager
@@ -54,16 +97,13 @@ def time_limit(seconds: float | None) -> Iterator[None]:
     if seconds is None:
         yield
         return
-    limit = _Limit(threading.get_ident())
-    timer = threading.Timer(seconds, limit.hit)
-    timer.daemon = True
-    timer.start()
+    limit = _Alarm() if _may_use_alarm() else _Limit(threading.get_ident())
+    limit.begin(seconds)
     try:
         try:
             yield
         finally:
             limit.end()
-            timer.cancel()
     except Exception as error:
         if limit.is_hit:
             # Whatever the call made of it.

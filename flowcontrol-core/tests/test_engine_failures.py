@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from flowcontrol.engine import continue_flowruns, execute_run, fire_trigger, res
 from flowcontrol.engine.awaiting import wake_missed
 from flowcontrol.engine.claims import Share
 from flowcontrol.engine.clock import Clock
+from flowcontrol.engine.timelimit import StepTimeout, time_limit
 from flowcontrol.models import FlowRun
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -148,6 +150,25 @@ def test_a_step_that_takes_longer_than_its_time_limit_fails(action: str) -> None
     run = execute_run(start())
     assert time.monotonic() - began < 20
     assert (run.status, "time limit of 0.2 s" in run.reason) == ("failed", True), run.reason
+
+
+@pytest.mark.parametrize("swallows", [False, True])
+def test_a_time_limit_holds_in_other_threads_even_where_the_interruption_is_caught(swallows: bool) -> None:
+    ended: list[str] = []
+
+    def work() -> None:
+        try:
+            with time_limit(0.1), suppress(Exception) if swallows else nullcontext():
+                Busy().run(None)
+        except StepTimeout as error:
+            ended.append(str(error))
+
+    threads = [threading.Thread(target=work) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert ended == ["It took longer than its time limit of 0.1 s."] * 5
 
 
 def test_a_call_that_hangs_in_a_thread_is_given_up_and_the_others_go_on() -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import ctypes
 import signal
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 __all__ = ["StepTimeout", "interrupt", "time_limit"]
@@ -26,19 +27,20 @@ class StepTimeout(TimeoutError):
         super().__init__(told)
 
 
-def interrupt(thread_id: int) -> None:
+def interrupt(thread_id: int, error: type[StepTimeout] = StepTimeout) -> None:
     """Have ``StepTimeout`` raised in a thread at its next instruction of Python; what waits in C ends first."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), ctypes.py_object(StepTimeout))
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), ctypes.py_object(error))
 
 
 class _Limit:
     """Armed as long as the call lasts; the lock decides which of the two, timer or call, came first."""
 
-    def __init__(self, thread_id: int) -> None:
-        self.thread_id = thread_id
+    def __init__(self) -> None:
+        self.thread_id = threading.get_ident()
         self.lock = threading.Lock()
         self.is_over = False
         self.is_hit = False
+        self.has_arrived = False
 
     def begin(self, seconds: float) -> None:
         self.timer = threading.Timer(seconds, self.hit)
@@ -46,18 +48,27 @@ class _Limit:
         self.timer.start()
 
     def hit(self) -> None:
+        limit = self
+
+        class Arrived(StepTimeout):
+            def __init__(self) -> None:
+                super().__init__()
+                limit.has_arrived = True
+
         with self.lock:
             if not self.is_over:
                 self.is_hit = True
-                interrupt(self.thread_id)
+                interrupt(self.thread_id, Arrived)
 
     def end(self) -> None:
         with self.lock:
             self.is_over = True
-            if self.is_hit:
-                # What did not arrive yet must not arrive in what follows.
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread_id), None)
         self.timer.cancel()
+        # It must not arrive in what follows, and Python cannot take it back: to clear it leaves the interpreter
+        # looking for it for ever.
+        with suppress(StepTimeout):
+            while self.is_hit and not self.has_arrived:
+                time.sleep(0.001)
 
 
 class _Alarm:
@@ -97,7 +108,7 @@ def time_limit(seconds: float | None) -> Iterator[None]:
     if seconds is None:
         yield
         return
-    limit = _Alarm() if _may_use_alarm() else _Limit(threading.get_ident())
+    limit = _Alarm() if _may_use_alarm() else _Limit()
     limit.begin(seconds)
     try:
         try:

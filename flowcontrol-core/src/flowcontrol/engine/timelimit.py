@@ -33,40 +33,47 @@ def interrupt(thread_id: int, error: type[StepTimeout] = StepTimeout) -> None:
 
 
 class _Limit:
-    """Armed as long as the call lasts; the lock decides which of the two, timer or call, came first."""
+    """Another thread that interrupts this one, unless the call is over before.
+
+    The interruption comes between any two instructions, so nothing of Python's own may be under way that it could tear:
+    the two threads meet at bare locks, each taken or given in one call of C.
+    """
 
     def __init__(self) -> None:
         self.thread_id = threading.get_ident()
-        self.lock = threading.Lock()
-        self.is_over = False
+        self.watch_may_begin = threading.Lock()
+        self.call_is_over = threading.Lock()
+        self.watch_is_over = threading.Lock()
         self.is_hit = False
         self.has_arrived = False
 
     def begin(self, seconds: float) -> None:
-        self.timer = threading.Timer(seconds, self.hit)
-        self.timer.daemon = True
-        self.timer.start()
+        for lock in (self.watch_may_begin, self.call_is_over, self.watch_is_over):
+            lock.acquire()
+        threading.Thread(target=self.watch, args=(seconds,), name="flowcontrol-limit", daemon=True).start()
+        # To start a thread takes more than one call of C.
+        self.watch_may_begin.release()
 
-    def hit(self) -> None:
+    def watch(self, seconds: float) -> None:
         limit = self
 
         class Arrived(StepTimeout):
             def __init__(self) -> None:
-                super().__init__()
+                super().__init__(seconds)
                 limit.has_arrived = True
 
-        with self.lock:
-            if not self.is_over:
-                self.is_hit = True
-                interrupt(self.thread_id, Arrived)
+        self.watch_may_begin.acquire()
+        if not self.call_is_over.acquire(timeout=seconds):
+            self.is_hit = True
+            interrupt(self.thread_id, Arrived)
+        self.watch_is_over.release()
 
     def end(self) -> None:
-        with self.lock:
-            self.is_over = True
-        self.timer.cancel()
         # It must not arrive in what follows, and Python cannot take it back: to clear it leaves the interpreter
         # looking for it for ever.
         with suppress(StepTimeout):
+            self.call_is_over.release()
+            self.watch_is_over.acquire()
             while self.is_hit and not self.has_arrived:
                 time.sleep(0.001)
 

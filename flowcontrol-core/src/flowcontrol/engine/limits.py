@@ -65,7 +65,8 @@ def admit(
     for name, bound, runs in bounds:
         if not bound:
             continue
-        live = list(runs.order_by("id").values_list("pk", flat=True))
+        # Sorted here: asked for an order, PostgreSQL reads the whole table along its key where it expects many.
+        live = sorted(runs.order_by().values_list("pk", flat=True))
         if len(live) < bound:
             continue
         reason = f"limit {name}={bound} is reached"

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from django import forms
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from flowcontrol.base import (
     ActionContext,
-    ActionForm,
     BaseAction,
     Decision,
     Effect,
@@ -21,11 +19,11 @@ from flowcontrol.base import (
     Wait,
     Wakeup,
 )
-from flowcontrol.engine import Refused, Started, end_event, start_flow
+from flowcontrol.engine import Refused, Started, end_event
 from flowcontrol.exceptions import FlowNotStartable
-from flowcontrol.forms import FlowField
 
 from .fields import NameField, TimeoutField, with_timeout
+from .starting import StartForm, start
 
 __all__ = ["CallFlow"]
 
@@ -46,19 +44,7 @@ class CallFlow(BaseAction):
     effect = Effect.DATABASE
     branches = ("timeout",)
 
-    class Config(ActionForm):
-        flow = FlowField(label=_("Flow"), help_text=_("The flow to start, by its slug."))
-        pass_object = forms.BooleanField(
-            label=_("Pass object"),
-            required=False,
-            initial=True,
-            help_text=_("The new run is about the same object as this one, if this one is about any."),
-        )
-        pass_state = forms.BooleanField(
-            label=_("Pass state"),
-            required=False,
-            help_text=_("The new run begins with a copy of this one's state."),
-        )
+    class Config(StartForm):
         save_as = NameField(
             label=_("Save as"),
             required=False,
@@ -78,16 +64,9 @@ class CallFlow(BaseAction):
 
     def run(self, context: ActionContext) -> Decision:
         config = context.config
-        started = start_flow(
-            config["flow"],
-            context.object if config["pass_object"] else None,
-            dict(context.state) if config["pass_state"] else None,
-            parent_id=context.run_id,
-            is_awaited=True,
-        )
-        match started:
+        match start(context, is_awaited=True):
             case Refused(_reason, detail):
-                # Not raised: the record of what was refused, and why, is to stay.
+                # What was recorded about the refusal goes with the step's transaction; its failure tells the same.
                 return Fail(FlowNotStartable(detail))
             case Started(run):
                 context.log.info("flow called flow=%s run=%s", config["flow"], run.pk)

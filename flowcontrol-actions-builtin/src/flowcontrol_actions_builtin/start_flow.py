@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django import forms
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from flowcontrol.base import ActionContext, ActionForm, BaseAction, Decision, Effect, Fail, Next
-from flowcontrol.engine import Refused, Started, start_flow
+from flowcontrol.base import ActionContext, BaseAction, Decision, Effect, Fail, Next
+from flowcontrol.engine import Refused, Started
 from flowcontrol.exceptions import FlowNotStartable
 from flowcontrol.expressions import Expression
-from flowcontrol.forms import ExpressionField, FlowField
+from flowcontrol.forms import ExpressionField
 
 from .due_time import moment_of
+from .starting import StartForm, start
 
 __all__ = ["StartFlow"]
 
@@ -32,8 +32,9 @@ class StartFlow(BaseAction):
     label = "Start new flow"
     effect = Effect.DATABASE
 
-    class Config(ActionForm):
-        flow = FlowField(label=_("Flow"), help_text=_("The flow to start, by its slug."))
+    class Config(StartForm):
+        field_order = ("flow", "at", "pass_object", "pass_state")
+
         at = ExpressionField(
             label=_("At"),
             required=False,
@@ -42,31 +43,12 @@ class StartFlow(BaseAction):
                 "project's time zone. Empty, or past: at once."
             ),
         )
-        pass_object = forms.BooleanField(
-            label=_("Pass object"),
-            required=False,
-            initial=True,
-            help_text=_("The new run is about the same object as this one, if this one is about any."),
-        )
-        pass_state = forms.BooleanField(
-            label=_("Pass state"),
-            required=False,
-            help_text=_("The new run begins with a copy of this one's state."),
-        )
 
     def run(self, context: ActionContext) -> Decision:
         config = context.config
         at: Expression | None = config["at"]
-        started = start_flow(
-            config["flow"],
-            context.object if config["pass_object"] else None,
-            dict(context.state) if config["pass_state"] else None,
-            at=None
-            if at is None
-            else moment_of(context.evaluate(at), timezone.get_default_timezone(), at.source),
-            parent_id=context.run_id,
-        )
-        match started:
+        zone = timezone.get_default_timezone()
+        match start(context, at=None if at is None else moment_of(context.evaluate(at), zone, at.source)):
             case Started(run):
                 context.log.info("flow started flow=%s run=%s", config["flow"], run.pk)
             case Refused("limit", detail):

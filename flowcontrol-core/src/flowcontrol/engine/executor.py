@@ -45,6 +45,8 @@ class _Execution:
         self.claim = claim
         self.clock = clock
         self.requests = Stretch(claim, clock, should_stop).go()
+        #: Whether it called the world since its claim.
+        self.has_called = False
         #: The run as it was left; None when somebody else has it by now, or nobody knows.
         self.left: FlowRun | None = None
 
@@ -126,12 +128,15 @@ class Single:
             if isinstance(request, Call):
                 # What was done so far must not be lost while we wait for the world.
                 self.flush()
+                execution.has_called = True
                 request = execution.proceed(_answer(request))
-            elif request.is_last and request.within is None:
+            elif request.is_last and request.within is None and not execution.has_called:
+                # Nothing but its own steps would be repeated, and these unseen.
                 self.ended.append((execution, request))
                 return
             else:
-                request = execution.proceed(_settled(request))
+                (answer,) = checkpoints.settle_all([request])
+                request = execution.proceed(answer)
 
     def flush(self) -> None:
         """Write the ends that are due to be written."""
@@ -217,12 +222,5 @@ def _answer(call: Call) -> Any:
     try:
         with time_limit(call.limit if call.is_explicit else None):
             return call.function()
-    except Exception as error:  # noqa: BLE001  thrown into the stretch
-        return error
-
-
-def _settled(checkpoint: Checkpoint) -> bool | Exception:
-    try:
-        return checkpoints.settle(checkpoint)
     except Exception as error:  # noqa: BLE001  thrown into the stretch
         return error

@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from django.db import DatabaseError, InterfaceError, connections, transaction
 from django.utils import timezone
@@ -60,6 +60,9 @@ logger = logging.getLogger("flowcontrol.engine")
 #: A changed value longer than this, as text, is not repeated in the history.
 _LONGEST_CHANGE = 1_000
 
+#: The longest wait that an error can ask for.
+_LONGEST_RETRY_SECONDS = 31_536_000.0
+
 #: Types that need no look before they are stored: a loop's counter is one.
 _PLAIN = frozenset({bool, int, str, type(None)})
 
@@ -77,6 +80,9 @@ class Call:
 Request = Checkpoint | Call
 #: Sent: whether a checkpoint was written (or the run paused instead), or the decision that a call answered.
 Requests = Generator[Request, Any, Any]
+
+
+_D = TypeVar("_D", bound=Decision | None)
 
 
 class _StepFailed(Exception):
@@ -195,6 +201,7 @@ class Stretch:
             # A retry of what an event woke: the step is asked about the same event again.
             event = Event.objects.using(database()).filter(pk=position.event).first()
             if event is not None:
+                self.event_id = event.pk
                 self.wakeup = _woken_by(event)
         return position
 
@@ -339,9 +346,13 @@ class Stretch:
 
     def called(self, question: _Question) -> Decision:
         """Call the action. Raises ``_StepFailed``, and the state is then as it was before."""
+        return self.fenced(question, self.answered)
+
+    def fenced(self, question: _Question, ask: Callable[[_Question], _D]) -> _D:
+        """Call an action, with a fence around whatever it raises."""
         reset = current_run.set(self.run.pk)
         try:
-            return self.answered(question)
+            return ask(question)
         except (Exception, SystemExit) as error:
             question.context.undo()
             if isinstance(error, DatabaseError | InterfaceError) and _is_database_gone():
@@ -441,7 +452,8 @@ class Stretch:
         seconds *= 1 + retry.jitter * random.uniform(-1, 1)  # noqa: S311  no secret
         after = getattr(error, "retry_after", None)
         if isinstance(after, (int, float)):
-            seconds = max(seconds, after)
+            # What a server asks for is not trusted with more than a year.
+            seconds = max(seconds, min(after, _LONGEST_RETRY_SECONDS))
         until = self.now() + timedelta(seconds=seconds)
         event = self.event_id if position.phase == cursor.WAIT and self.wakeup.event else 0
         again = position._replace(attempt=position.attempt + 1, event=event)
@@ -457,7 +469,8 @@ class Stretch:
             node = self.program.nodes[at.node]
             question = self.question(node, at)
             try:
-                decision = self.dealt_with(question, replace(failure, branch=at.branch))
+                told = replace(failure, branch=at.branch)
+                decision = self.fenced(question, partial(self.dealt_with, failure=told))
                 if decision is not None:
                     return self.follow(question, decision)
             except _StepFailed as failed:
@@ -469,15 +482,8 @@ class Stretch:
     def dealt_with(self, question: _Question, failure: Failure) -> Decision | None:
         action = question.node.action
         assert isinstance(action, BaseAction)
-        reset = current_run.set(self.run.pk)
-        try:
-            decision = action.after_failure(question.context, failure)
-            return None if decision is None else _checked(decision)
-        except (Exception, SystemExit) as error:
-            question.context.undo()
-            raise _StepFailed from error
-        finally:
-            current_run.reset(reset)
+        decision = action.after_failure(question.context, failure)
+        return None if decision is None else _checked(decision)
 
     def record_failure(self, node: Node, position: Position, decision: str, told: str) -> None:
         if self.program.history != "none":

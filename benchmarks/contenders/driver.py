@@ -20,13 +20,13 @@ BATCH = 100
 
 #: What a last checkpoint sets.
 ENDED = [
-    *("state_json", "cursor_json", "step", "visit_count", "last_event_id", "started_at", "status", "reason"),
+    *("state_json", "cursor_json", "step", "visit_count", "started_at", "status", "reason"),
     *("traceback", "due_at", "ended_at", "is_pause_requested", "token", "claim_count", "wait_until"),
     *("wait_event", "wait_match_object"),
 ]
 #: What one on the way sets.
 CONTINUED = [
-    *("state_json", "cursor_json", "step", "visit_count", "last_event_id", "started_at", "status", "reason"),
+    *("state_json", "cursor_json", "step", "visit_count", "started_at", "status", "reason"),
     *("due_at", "claim_count", "wait_until", "wait_event", "wait_match_object"),
 ]
 

@@ -21,7 +21,7 @@ from flowcontrol.engine.awaiting import wake_missed
 from flowcontrol.engine.claims import Share
 from flowcontrol.engine.clock import Clock
 from flowcontrol.engine.timelimit import StepTimeout, time_limit
-from flowcontrol.models import FlowRun
+from flowcontrol.models import Event, FlowRun, TakenEvent
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -231,6 +231,86 @@ def test_a_worker_of_one_queue_leaves_the_others_alone() -> None:
         "slow": "completed",
         "quick": "pending",
     }
+
+
+def waits(*events: str) -> None:
+    """A flow that waits for these one after the other, and counts after each."""
+    steps = [
+        {"id": f"{kind}{number}", "action": f"test.{action}"}
+        for number in range(len(events))
+        for kind, action in (("d", "decide"), ("c", "count"))
+    ]
+    flow(*steps)
+    for number, event in enumerate(events):
+        Decide.answer[f"d{number}"] = lambda context, event=event: Wait(event=event)
+
+
+def test_an_event_that_came_before_another_one_was_taken_counts_for_the_next_wait_and_each_counts_once() -> (
+    None
+):
+    registry.register_trigger("test.pong")
+    waits("test.pong", "test.ping", "test.ping")
+    run = execute_run(start())
+    fire_trigger("test.ping")
+    fire_trigger("test.pong")
+    continue_flowruns()
+    run.refresh_from_db()
+    assert (run.status, run.step, dict(run.state)) == ("waiting", "d2", {"n": 2}), (
+        "the ping was there before the pong"
+    )
+    assert wake_missed(Clock()) == 0, "what it took does not wake it again"
+    fire_trigger("test.ping")
+    continue_flowruns()
+    assert FlowRun.objects.get().status == "completed"
+    assert TakenEvent.objects.filter(run=run.pk).count() == 3
+
+
+def test_an_event_that_is_committed_after_a_later_one_was_taken_is_not_passed_over() -> None:
+    waits("test.ping", "test.ping")
+    run = execute_run(start())
+    fire_trigger("test.ping")
+    early = Event.objects.get()
+    later = Event.objects.create(name="test.ping", created_at=early.created_at)
+    # The first one is not committed yet.
+    Event.objects.filter(pk=early.pk).update(name="hidden")
+    run = execute_run(run)
+    assert list(TakenEvent.objects.values_list("event_id", flat=True)) == [later.pk]
+    assert run.step == "d1"
+    Event.objects.filter(pk=early.pk).update(name="test.ping")
+    assert wake_missed(Clock()) == 1
+    assert execute_run(run).status == "completed"
+
+
+def test_a_step_that_fails_after_its_wait_is_asked_about_the_same_event_again_which_then_counts_as_taken() -> (
+    None
+):
+    left = iter([True])
+
+    class Picky(BaseAction):
+        name = "test.picky"
+        effect = Effect.PURE
+
+        def run(self, context: Any) -> Wait:
+            return Wait(event="test.ping")
+
+        def after_wait(self, context: Any, wakeup: Any) -> None:
+            context.state["got"] = [*context.state.get("got", []), wakeup.payload["n"]]
+            if next(left, False):
+                raise ValueError("not now")
+
+    registry.register_action(Picky)
+    retry = {"attempts": 2, "delay": 60, "jitter": 0}
+    flow({"id": "p", "action": "test.picky", "retry": retry}, {"id": "q", "action": "test.picky"})
+    run = execute_run(start())
+    for number in (1, 2):
+        fire_trigger("test.ping", state={"n": number})
+    run = execute_run(run)
+    assert "Try 2 of 2" in run.reason
+    assert run.due_at is not None
+    execute_run(run, run.due_at)
+    continue_flowruns(now=run.due_at + timedelta(hours=1))
+    done = FlowRun.objects.get()
+    assert (done.status, dict(done.state)) == ("completed", {"got": [1, 2]})
 
 
 def test_a_wake_up_that_nobody_lived_to_send_is_made_up_for() -> None:

@@ -21,7 +21,6 @@ from run import SCENARIOS
 #: Bugs of the engine that scenarios have found and that are open: `dev.py faults` fails because of them. By chance one
 #: may pass in so small a size, so these are not strict. Remove an entry with the bug.
 OPEN = {
-    "R12": "an event committed after a later-numbered one was taken is passed over",
     "R14": "a time limit does not reach what waits in C in the worker's own thread",
 }
 

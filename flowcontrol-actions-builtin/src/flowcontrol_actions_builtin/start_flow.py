@@ -33,8 +33,6 @@ class StartFlow(BaseAction):
     effect = Effect.DATABASE
 
     class Config(StartForm):
-        field_order = ("flow", "at", "pass_object", "pass_state")
-
         at = ExpressionField(
             label=_("At"),
             required=False,

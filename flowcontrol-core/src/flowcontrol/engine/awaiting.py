@@ -8,7 +8,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from .. import state as states
 from ..exceptions import StateError
-from ..models import Event, FlowRun, RunStatus
+from ..models import Event, FlowRun, RunStatus, TakenEvent
 from ..models.database import DatabaseNow
 from . import announce, transitions
 from .claims import database
@@ -23,9 +23,10 @@ _WOKEN = 1_000
 
 
 def first_event(run: FlowRun) -> Event | None:
-    """The first event since the run began, or since the last one it took, that it waits for."""
+    """The first event since the run began that it waits for and did not take yet."""
+    taken = TakenEvent.objects.filter(run=run.pk, event_id=OuterRef("pk"))
     events = Event.objects.using(database()).filter(
-        name=run.wait_event, pk__gt=run.last_event_id, created_at__gte=run.created_at
+        ~Exists(taken), name=run.wait_event, pk__gt=run.start_event_id, created_at__gte=run.created_at
     )
     if run.wait_match_object:
         events = events.filter(object_model=run.object_model, object_id=run.object_id)
@@ -47,8 +48,12 @@ def wake_missed(clock: Clock) -> int:
     An event's wake-up is sent after the commit of the event, so that a process that dies between the two leaves a run
     that began to wait in that moment asleep.
     """
+    taken = TakenEvent.objects.filter(run=OuterRef(OuterRef("pk")), event_id=OuterRef("pk"))
     events = Event.objects.using(database()).filter(
-        name=OuterRef("wait_event"), pk__gt=OuterRef("last_event_id"), created_at__gte=OuterRef("created_at")
+        ~Exists(taken),
+        name=OuterRef("wait_event"),
+        pk__gt=OuterRef("start_event_id"),
+        created_at__gte=OuterRef("created_at"),
     )
     about = events.filter(object_model=OuterRef("object_model"), object_id=OuterRef("object_id"))
     waiting = FlowRun.objects.using(database()).filter(status=RunStatus.WAITING).exclude(wait_event="")

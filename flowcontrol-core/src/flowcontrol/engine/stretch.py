@@ -39,7 +39,7 @@ from ..base import (
 from ..documents.program import Node, Program
 from ..exceptions import EvaluationError, ObjectGone
 from ..expressions import Scope
-from ..models import Event, RunStatus
+from ..models import Event, RunStatus, TakenEvent
 from ..models.run import RecordRows
 from ..registry import MissingAction
 from ..state import State
@@ -122,8 +122,8 @@ class Stretch:
         #: Claims without a checkpoint are tries of the step at hand.
         self.crashes = self.run.claim_count - 1
         self.wakeup = Wakeup()
-        #: The event behind the wake-up; it counts as taken once the step has answered.
-        self.event_id = self.run.last_event_id
+        #: The event behind the wake-up, and once the step has answered, the one to be written as taken; 0 for none.
+        self.event_id = self.taken_id = 0
 
     def go(self) -> Requests:
         run = self.run
@@ -405,7 +405,8 @@ class Stretch:
                 _shortened(changes),
             )
         self.visit_count += 1
-        self.run.last_event_id = self.event_id
+        if self.event_id:
+            self.event_id, self.taken_id = 0, self.event_id
         if isinstance(target, Ending):
             return None, self.ending(RunStatus(target.status), target.reason)
         if isinstance(decision, Wait):
@@ -521,15 +522,13 @@ class Stretch:
     ) -> Checkpoint:
         """The end; ``position`` is where the run stands when that is somewhere to go on from."""
         run = self.run
-        within = None
-        if self.program.limits.when_reached == "queue" or run.is_awaited:
-            within = partial(self.tell_of_end, status, reason)
+        has_to_tell = self.program.limits.when_reached == "queue" or run.is_awaited
         return Checkpoint(
             run,
             self.claim.token,
             {**self.columns(position), **transitions.ended(status, self.moment(), reason, trace)},
             self.history(),
-            within=within,
+            within=self.within(partial(self.tell_of_end, status, reason) if has_to_tell else None),
             after=partial(announce.finished, run, self.program.slug, status, reason),
         )
 
@@ -556,8 +555,22 @@ class Stretch:
             {**self.columns(position), **values},
             self.history(),
             heeds_pause=True,
+            within=self.within(),
             after=after,
         )
+
+    def within(self, more: Callable[[], None] | None = None) -> Callable[[], None] | None:
+        """What is written in the transaction of a checkpoint beside the run: which event it took."""
+        if not self.taken_id:
+            return more
+        event_id, self.taken_id = self.taken_id, 0
+
+        def write() -> None:
+            TakenEvent.objects.using(database()).create(run_id=self.run.pk, event_id=event_id)
+            if more is not None:
+                more()
+
+        return write
 
     def checkpoint(self, position: Position) -> Checkpoint:
         """Where the run stands, and the lease kept."""
@@ -568,7 +581,6 @@ class Stretch:
         run = self.run
         columns: dict[str, Any] = {
             "visit_count": self.visit_count,
-            "last_event_id": run.last_event_id,
             "admitted_at": run.admitted_at,
             "started_at": run.started_at,
         }

@@ -147,7 +147,7 @@ def _insert(firing: _Firing, event: Event) -> None:
             _refuse_all(firing, str(error))
     for run in firing.runs:
         # The event that starts a run is not one that it may wait for.
-        run.last_event_id = event.pk
+        run.start_event_id = event.pk
     FlowRun.objects.using(database()).bulk_create(firing.runs)
     for run in firing.runs:
         settle(run)

@@ -1,7 +1,7 @@
 """Tables and queryset words: facts only. What changes a run lives in ``flowcontrol.engine``."""
 
 from .flow import Flow, FlowVersion, RunLimit
-from .run import FlowRun, HistoryChunk, RunStatus, StepRecord
+from .run import FlowRun, HistoryChunk, RunStatus, StepRecord, TakenEvent
 from .trigger import Event, Trigger
 from .worker import Worker
 
@@ -14,6 +14,7 @@ __all__ = [
     "RunLimit",
     "RunStatus",
     "StepRecord",
+    "TakenEvent",
     "Trigger",
     "Worker",
 ]

@@ -27,6 +27,7 @@ __all__ = [
     "RecordRows",
     "RunStatus",
     "StepRecord",
+    "TakenEvent",
     "object_reference",
 ]
 
@@ -167,8 +168,8 @@ class FlowRun(models.Model):
     wait_until = models.DateTimeField(_("waits until"), null=True, blank=True)
     wait_event = models.CharField(_("waits for event"), max_length=200, blank=True, default="")
     wait_match_object = models.BooleanField(_("event has to be about the object"), default=True)
-    #: The last event this run took, so that none is taken twice.
-    last_event_id = models.PositiveBigIntegerField(default=0)
+    #: The event that started this run, and is none for it to wait for; 0 for none. See ``TakenEvent`` for the others.
+    start_event_id = models.PositiveBigIntegerField(default=0)
 
     created_at = models.DateTimeField(_("created at"))
     admitted_at = models.DateTimeField(_("admitted at"), null=True, blank=True)
@@ -337,6 +338,27 @@ class RecordRows:
     def clear(self) -> None:
         self._rows.clear()
         self._origin = None
+
+
+class TakenEvent(models.Model):
+    """An event that a run took, so that it takes none twice.
+
+    A row and no high-water mark: events are not committed in the order in which they are numbered, and what happened
+    before the event that a run took, under another name or not, is still there for its next wait.
+    """
+
+    run = models.ForeignKey(FlowRun, on_delete=models.CASCADE, related_name="+", db_index=False)
+    #: Not a foreign key: events are pruned by their age, and nobody has to look here for it.
+    event_id = models.PositiveBigIntegerField()
+
+    if TYPE_CHECKING:
+        run_id: int
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "event_id"], name="flowcontrol_taken_event")]
+
+    def __str__(self) -> str:
+        return f"event {self.event_id} of run {self.run_id}"
 
 
 class HistoryChunk(models.Model):

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from _pytest.mark import ParameterSet
 from flowcontrol_tests.databases import chosen
 
 HERE = Path(__file__).resolve().parent
@@ -18,23 +17,10 @@ sys.path.insert(0, str(HERE))
 
 from run import SCENARIOS
 
-#: Bugs of the engine that scenarios have found and that are open: `dev.py faults` fails because of them. By chance one
-#: may pass in so small a size, so these are not strict. Remove an entry with the bug.
-OPEN = {
-    "R14": "a time limit does not reach what waits in C in the worker's own thread",
-}
-
-
-def scenarios() -> list[ParameterSet]:
-    return [
-        pytest.param(name, marks=[pytest.mark.xfail(reason=OPEN[name], strict=False)] if name in OPEN else [])
-        for name in SCENARIOS
-    ]
-
 
 @pytest.mark.faults
 @pytest.mark.timing
-@pytest.mark.parametrize("name", scenarios())
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_nothing_is_lost_and_nothing_done_twice(name: str) -> None:
     database = chosen().name
     if SCENARIOS[name].databases[0] != database:

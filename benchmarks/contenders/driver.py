@@ -67,7 +67,7 @@ class Driver(flowcontrol_.Flowcontrol):
 
     def _insert(self) -> int:
         marks = ", ".join(["%s"] * len(self.columns))
-        sql = f"INSERT INTO {RUNS} ({', '.join(self.columns)}) VALUES ({marks}) RETURNING id"  # noqa: S608
+        sql = f"INSERT INTO {RUNS} ({', '.join(self.columns)}) VALUES ({marks}) RETURNING id"  # noqa: S608  our own names
         return int(self._do(sql, self.pending).fetchone()[0])
 
     def _runs(self, size: int, count: int) -> None:
@@ -83,15 +83,15 @@ class Driver(flowcontrol_.Flowcontrol):
 
     def _update(self, pk: int, columns: list[str], values: dict[str, Any], history: str) -> None:
         sets = ", ".join(f"{name} = %s" for name in columns)
-        update = f"UPDATE {RUNS} SET {sets} WHERE id = %s AND token = %s"  # noqa: S608
+        update = f"UPDATE {RUNS} SET {sets} WHERE id = %s AND token = %s"  # noqa: S608  our own names
         given = [*(values[name] for name in columns), pk, ""]
         if self.is_postgresql:
-            insert = f"INSERT INTO {HISTORY} (run_id, packed) SELECT id, %s FROM held"  # noqa: S608
+            insert = f"INSERT INTO {HISTORY} (run_id, packed) SELECT id, %s FROM held"  # noqa: S608  our own names
             self._do(f"WITH held AS ({update} RETURNING id) {insert}", [*given, history])
             return
         self._do("BEGIN IMMEDIATE")
         self._do(update, given)
-        self._do(f"INSERT INTO {HISTORY} (run_id, packed) VALUES (%s, %s)", [pk, history])  # noqa: S608
+        self._do(f"INSERT INTO {HISTORY} (run_id, packed) VALUES (%s, %s)", [pk, history])  # noqa: S608  our own names
         self._do("COMMIT")
 
     def _all_batches(self, *, history: bool) -> None:
@@ -106,13 +106,13 @@ class Driver(flowcontrol_.Flowcontrol):
         lock = "FOR UPDATE SKIP LOCKED" if self.is_postgresql else ""
         self._do("BEGIN" if self.is_postgresql else "BEGIN IMMEDIATE")
         due = f"due_at <= {now} AND status = 'pending' ORDER BY due_at, id LIMIT {BATCH}"
-        sql = f"SELECT * FROM {RUNS} WHERE {due} {lock}"  # noqa: S608
+        sql = f"SELECT * FROM {RUNS} WHERE {due} {lock}"  # noqa: S608  our own names
         pks = [row[0] for row in self._do(sql).fetchall()]
         if pks:
             marks = ", ".join(["%s"] * len(pks))
             lease = f"{now} + interval '1 minute'" if self.is_postgresql else "'2999-01-02'"
             self._do(
-                f"UPDATE {RUNS} SET status = 'running', token = %s, due_at = {lease}, claim_count = 1 "  # noqa: S608
+                f"UPDATE {RUNS} SET status = 'running', token = %s, due_at = {lease}, claim_count = 1 "  # noqa: S608  our own names
                 f"WHERE id IN ({marks})",
                 [TOKEN, *pks],
             )
@@ -125,13 +125,13 @@ class Driver(flowcontrol_.Flowcontrol):
         sets = ", ".join(f"{name} = v.{name}" for name in ENDED)
         values, histories = self.ended
         self._do(
-            f"UPDATE {RUNS} AS run SET {sets} FROM unnest(%s::bigint[], {arrays}) "  # noqa: S608
+            f"UPDATE {RUNS} AS run SET {sets} FROM unnest(%s::bigint[], {arrays}) "  # noqa: S608  our own names
             f"AS v(held, {', '.join(ENDED)}) WHERE run.id = v.held AND run.token = '{TOKEN}'",
             [pks, *([values[name]] * len(pks) for name in ENDED)],
         )
         if history:
             self._do(
-                f"INSERT INTO {HISTORY} (run_id, packed) SELECT * FROM unnest(%s::bigint[], %s::text[])",  # noqa: S608
+                f"INSERT INTO {HISTORY} (run_id, packed) SELECT * FROM unnest(%s::bigint[], %s::text[])",  # noqa: S608  our own names
                 [pks, histories * len(pks)],
             )
 
@@ -139,10 +139,10 @@ class Driver(flowcontrol_.Flowcontrol):
         sets = ", ".join(f"{name} = ?" for name in ENDED)
         ended, histories = self.ended
         values = [ended[name] for name in ENDED]
-        self.raw.executemany(f"UPDATE {RUNS} SET {sets} WHERE id = ?", [[*values, pk] for pk in pks])  # noqa: S608
+        self.raw.executemany(f"UPDATE {RUNS} SET {sets} WHERE id = ?", [[*values, pk] for pk in pks])  # noqa: S608  our own names
         if history:
             rows = [[pk, *histories] for pk in pks]
-            self.raw.executemany(f"INSERT INTO {HISTORY} (run_id, packed) VALUES (?, ?)", rows)  # noqa: S608
+            self.raw.executemany(f"INSERT INTO {HISTORY} (run_id, packed) VALUES (?, ?)", rows)  # noqa: S608  our own names
 
     def _do(self, sql: str, values: Any = ()) -> Any:
         return self.raw.execute(sql if self.is_postgresql else sql.replace("%s", "?"), values)
@@ -159,7 +159,7 @@ def _example(slug: str) -> tuple[dict[str, Any], tuple[dict[str, Any], list[str]
 
 def _columns(pk: int) -> dict[str, Any]:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT * FROM {RUNS} WHERE id = %s", [pk])  # noqa: S608
+        cursor.execute(f"SELECT * FROM {RUNS} WHERE id = %s", [pk])  # noqa: S608  our own names
         return dict(zip([column[0] for column in cursor.description], cursor.fetchone(), strict=True))
 
 

@@ -13,7 +13,7 @@ from django.conf import settings
 from protocol import Figures, Statements, database, measured, serve
 
 settings.configure(
-    SECRET_KEY="benchmark",  # noqa: S106
+    SECRET_KEY="benchmark",  # noqa: S106  no secret
     USE_TZ=True,
     DATABASES={"default": database()},
     INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "flowcontrol", "bench_app"],
@@ -22,13 +22,13 @@ settings.configure(
 )
 django.setup()
 
-from django.core.management import call_command  # noqa: E402
-from flowcontrol.documents import import_flow  # noqa: E402
-from flowcontrol.engine import continue_flowruns, execute_run, fire_trigger, start_flow  # noqa: E402
-from flowcontrol.engine.claims import Share  # noqa: E402
-from flowcontrol.engine.clock import Clock  # noqa: E402
-from flowcontrol.models import Event, Flow, FlowRun, HistoryChunk, RunStatus  # noqa: E402
-from rows import copies, emptied, settled  # noqa: E402
+from django.core.management import call_command  # noqa: E402  settings come first
+from flowcontrol.documents import import_flow  # noqa: E402  settings come first
+from flowcontrol.engine import continue_flowruns, execute_run, fire_trigger, start_flow  # noqa: E402  settings come first
+from flowcontrol.engine.claims import Share  # noqa: E402  settings come first
+from flowcontrol.engine.clock import Clock  # noqa: E402  settings come first
+from flowcontrol.models import Event, Flow, FlowRun, HistoryChunk, RunStatus  # noqa: E402  settings come first
+from rows import copies, emptied, settled  # noqa: E402  settings come first
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ from django.conf import settings
 from protocol import Figures, Statements, database, measured, serve
 
 settings.configure(
-    SECRET_KEY="benchmark",  # noqa: S106
+    SECRET_KEY="benchmark",  # noqa: S106  no secret
     USE_TZ=True,
     DATABASES={"default": database()},
     INSTALLED_APPS=[
@@ -26,20 +26,20 @@ settings.configure(
 )
 django.setup()
 
-from django.core.management import call_command  # noqa: E402
-from django.utils import timezone  # noqa: E402
-from flowcontrol import actions  # noqa: E402
-from flowcontrol.base import BaseAction, FlowDirective  # noqa: E402
-from flowcontrol.engine import (  # noqa: E402
+from django.core.management import call_command  # noqa: E402  settings come first
+from django.utils import timezone  # noqa: E402  settings come first
+from flowcontrol import actions  # noqa: E402  settings come first
+from flowcontrol.base import BaseAction, FlowDirective  # noqa: E402  settings come first
+from flowcontrol.engine import (  # noqa: E402  settings come first
     continue_flowruns,
     create_flowrun,
     start_flowrun,
     trigger_flows,
 )
-from flowcontrol.models import Flow, FlowRun, Trigger  # noqa: E402
-from flowcontrol.registry import register_action, register_trigger  # noqa: E402
-from flowcontrol.utils import ActionNode, make_action_tree  # noqa: E402
-from rows import copies, emptied, settled  # noqa: E402
+from flowcontrol.models import Flow, FlowRun, Trigger  # noqa: E402  settings come first
+from flowcontrol.registry import register_action, register_trigger  # noqa: E402  settings come first
+from flowcontrol.utils import ActionNode, make_action_tree  # noqa: E402  settings come first
+from rows import copies, emptied, settled  # noqa: E402  settings come first
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 

@@ -52,7 +52,7 @@ class Statements:
 
     def __init__(self) -> None:
         from django.db import connection  # noqa: PLC0415  settings come first
-        from django.db.backends.signals import connection_created  # noqa: PLC0415
+        from django.db.backends.signals import connection_created  # noqa: PLC0415  settings come first
 
         self.count = 0
         connection.ensure_connection()

@@ -25,7 +25,7 @@ def copies(model: type[Model], pk: int, count: int, instead: Mapping[str, Any] |
             # They are copies: what they refer to is there, and asking for each would take most of the time.
             cursor.execute("SET LOCAL session_replication_role = replica")
         cursor.execute(
-            f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {int(count)}) "  # noqa: S608
+            f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {int(count)}) "  # noqa: S608  our own names
             f"INSERT INTO {table} ({', '.join(columns)}) "
             f"SELECT {', '.join(chosen)} FROM n CROSS JOIN {table} AS t WHERE t.id = %s",
             [*values, pk],

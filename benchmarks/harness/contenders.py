@@ -13,7 +13,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
-from dev import Environment  # noqa: E402
+from dev import Environment  # noqa: E402  the path comes first
 
 SCRIPTS = ROOT / "benchmarks" / "contenders"
 

@@ -22,6 +22,7 @@ from flowcontrol.engine.claims import Share
 from flowcontrol.engine.clock import Clock
 from flowcontrol.engine.timelimit import StepTimeout, time_limit
 from flowcontrol.models import Event, FlowRun, TakenEvent
+from flowcontrol.signals import RunInfo, run_finished
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -231,6 +232,27 @@ def test_a_worker_of_one_queue_leaves_the_others_alone() -> None:
         "slow": "completed",
         "quick": "pending",
     }
+
+
+def test_what_is_logged_and_told_of_a_run_names_run_flow_step_and_queue(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    flow({"id": "d", "action": "test.decide"}, queue="reports")
+    failing(1, ValueError("broken"))
+    told: list[RunInfo] = []
+
+    def hear(run: RunInfo, **kwargs: Any) -> None:
+        told.append(run)
+
+    run_finished.connect(hear)
+    try:
+        with caplog.at_level("INFO", "flowcontrol.engine"):
+            run = execute_run(start())
+    finally:
+        run_finished.disconnect(hear)
+    (ended,) = [record for record in caplog.records if record.msg.startswith("run ended")]
+    assert [getattr(ended, name) for name in ("run", "flow", "step")] == [run.pk, "flow", "d"]
+    assert [(info.queue, info.steps, info.ended_at) for info in told] == [("reports", 1, run.ended_at)]
 
 
 def waits(*events: str) -> None:

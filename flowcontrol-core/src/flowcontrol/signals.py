@@ -32,7 +32,7 @@ class RunInfo:
     created_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
-    #: The queue of its flow; empty where it is not known.
+    #: The queue of its flow.
     queue: str = ""
     #: The run that started it.
     parent: int | None = None

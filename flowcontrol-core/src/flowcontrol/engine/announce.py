@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from functools import partial
+from typing import Protocol
 
 from django.db import transaction
 from django.dispatch import Signal
@@ -28,23 +29,43 @@ def ready(run_ids: Sequence[int]) -> None:
         transaction.on_commit(partial(_ready, list(run_ids)), using=database(), robust=True)
 
 
-def started(run: FlowRun, flow: str) -> None:
+class Named(Protocol):
+    """What is told of a run's flow: of the row, or of the program that the run executes."""
+
+    @property
+    def slug(self) -> str: ...
+
+    @property
+    def queue(self) -> str: ...
+
+
+def started(run: FlowRun, flow: Named) -> None:
     """A run takes its first step."""
-    logger.info("run started run=%s flow=%s", run.pk, flow)
+    logger.info("run started run=%s flow=%s", run.pk, flow.slug, extra={"run": run.pk, "flow": flow.slug})
     _tell("flowcontrol_run_started", signals.run_started, run, flow, "running", "")
 
 
-def finished(run: FlowRun, flow: str, status: str, reason: str) -> None:
+def finished(run: FlowRun, flow: Named, status: str, reason: str) -> None:
     """A run ended."""
     level = logging.ERROR if status == "failed" else logging.INFO
-    logger.log(level, "run ended run=%s flow=%s status=%s reason=%s", run.pk, flow, status, reason)
+    known = {"run": run.pk, "flow": flow.slug, "step": run.step}
+    logger.log(
+        level,
+        "run ended run=%s flow=%s status=%s reason=%s",
+        run.pk,
+        flow.slug,
+        status,
+        reason,
+        extra=known,
+    )
     _tell("flowcontrol_run_finished", signals.run_finished, run, flow, status, reason)
 
 
-def _tell(hook: str, signal: Signal, run: FlowRun, flow: str, status: str, reason: str) -> None:
+def _tell(hook: str, signal: Signal, run: FlowRun, flow: Named, status: str, reason: str) -> None:
     info = RunInfo(
         id=run.pk,
-        flow=flow,
+        flow=flow.slug,
+        queue=flow.queue,
         status=status,
         object_model=run.object_model,
         object_pk=run.object_id,

@@ -105,7 +105,7 @@ def _replace(run_ids: list[int], reason: str, clock: Clock) -> None:
     runs = FlowRun.objects.using(database()).filter(pk__in=run_ids)
     transitions.change(runs, RunStatus.CANCELLED, transitions.ended(RunStatus.CANCELLED, clock, reason))
     for run in runs.filter(status=RunStatus.CANCELLED).select_related("flow"):
-        announce.finished(run, run.flow.slug, RunStatus.CANCELLED, reason)
+        announce.finished(run, run.flow, RunStatus.CANCELLED, reason)
         announce.ready(tell_parent(run, RunStatus.CANCELLED, reason, clock))
 
 

@@ -39,7 +39,7 @@ def cancel_runs(runs: Runs, reason: str = "") -> Changed:
         changed = _change(runs, RunStatus.CANCELLED, values)
         cancelled = FlowRun.objects.using(database()).filter(pk__in=changed.done).select_related("flow")
         for run in cancelled:
-            announce.finished(run, run.flow.slug, RunStatus.CANCELLED, run.reason)
+            announce.finished(run, run.flow, RunStatus.CANCELLED, run.reason)
             announce.ready(limits.release(run.flow_id, run.object_model, run.object_id, Clock()))
             announce.ready(tell_parent(run, RunStatus.CANCELLED, run.reason, Clock()))
     return changed

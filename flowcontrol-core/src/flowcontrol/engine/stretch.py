@@ -183,7 +183,7 @@ class Stretch:
             else:
                 if run.started_at is None:
                     run.started_at = self.claim.claimed_at
-                    announce.started(run, self.program.slug)
+                    announce.started(run, self.program)
                 position = self.stands_at()
                 if isinstance(position, Position):
                     return position
@@ -529,7 +529,7 @@ class Stretch:
             {**self.columns(position), **transitions.ended(status, self.moment(), reason, trace)},
             self.history(),
             within=self.within(partial(self.tell_of_end, status, reason) if has_to_tell else None),
-            after=partial(announce.finished, run, self.program.slug, status, reason),
+            after=partial(announce.finished, run, self.program, status, reason),
         )
 
     def tell_of_end(self, status: RunStatus, reason: str) -> None:

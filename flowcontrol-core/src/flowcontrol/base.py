@@ -7,12 +7,14 @@ import logging
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from django.db.models import Model
 
-from .expressions import Expression, Scope, Template
 from .forms import ActionForm
+
+if TYPE_CHECKING:
+    from .expressions import Expression, Scope, Template
 
 __all__ = [
     "ActionContext",

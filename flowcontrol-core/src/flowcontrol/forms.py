@@ -9,8 +9,8 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
+from . import expressions
 from .exceptions import ExpressionSyntaxError
-from .expressions import Expression, compile_expression, compile_template
 
 __all__ = [
     "ActionForm",
@@ -39,7 +39,7 @@ class ExpressionField(forms.CharField):
         if not text:
             return None
         try:
-            return compile_expression(text)
+            return expressions.compile_expression(text)
         except ExpressionSyntaxError as error:
             raise ValidationError(str(error), code="syntax") from error
 
@@ -58,7 +58,7 @@ class TemplateField(forms.CharField):
         if not text:
             return None
         try:
-            return compile_template(text)
+            return expressions.compile_template(text)
         except ExpressionSyntaxError as error:
             raise ValidationError(str(error), code="syntax") from error
 
@@ -88,7 +88,7 @@ def compile_strings(value: Any, path: str = "") -> Any:
     """
     if isinstance(value, str):
         try:
-            return compile_expression(value)
+            return expressions.compile_expression(value)
         except ExpressionSyntaxError as error:
             raise ValidationError(
                 _("%(path)s: %(error)s"), code="syntax", params={"path": path or "value", "error": str(error)}
@@ -118,7 +118,7 @@ def compile_strings(value: Any, path: str = "") -> Any:
 
 def evaluate_strings(value: Any, evaluate: Any) -> Any:
     """A copy of what ``compile_strings`` made, with ``evaluate(expression)`` in place of every expression."""
-    if isinstance(value, Expression):
+    if isinstance(value, expressions.Expression):
         return evaluate(value)
     if isinstance(value, dict):
         return {key: evaluate_strings(item, evaluate) for key, item in value.items()}

@@ -13,7 +13,6 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from ..engine.starting import START_REFUSED
 from ..models import Event
 from ..registry import triggers
 from .generic import ModelAdmin
@@ -107,7 +106,7 @@ class EventAdmin(ModelAdmin[Event]):
 
 
 def _names() -> list[str]:
-    return [*triggers.names(), START_REFUSED]
+    return [*triggers.names(), Event.START_REFUSED]
 
 
 def _told(outcome: dict[str, Any]) -> str:

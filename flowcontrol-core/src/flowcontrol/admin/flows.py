@@ -19,7 +19,6 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from .. import documents, engine
-from ..documents.exporter import draft_of
 from ..exceptions import DocumentError, FlowcontrolError, FlowNotFound
 from ..models import Flow, FlowRun, FlowVersion, Trigger
 from .counts import live_counts
@@ -84,7 +83,7 @@ class FlowAdmin(ModelAdmin[Flow]):
 
     @admin.display(description=_("draft"))
     def draft_text(self, flow: Flow) -> SafeString:
-        return format_html('<pre class="fc-code">{}</pre>', documents.to_yaml(draft_of(flow)))
+        return format_html('<pre class="fc-code">{}</pre>', documents.to_yaml(documents.draft_of(flow)))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return _FlowList
@@ -192,7 +191,7 @@ class FlowAdmin(ModelAdmin[Flow]):
 
     def _about(self, request: HttpRequest, flow: Flow) -> dict[str, Any]:
         standing = live_counts([flow.pk], "step")
-        draft = draft_of(flow)
+        draft = documents.draft_of(flow)
         versions = flow.versions.defer("document").order_by("-number")
         about: dict[str, Any] = {
             "versions": versions[:_VERSIONS],

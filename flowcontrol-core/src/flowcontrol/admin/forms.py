@@ -14,9 +14,6 @@ from django.db.models import Model
 from django.utils.translation import gettext_lazy as _
 
 from .. import documents
-from ..documents.exporter import draft_of
-from ..documents.normal_form import walk
-from ..documents.publisher import check_draft, is_same
 from ..exceptions import DocumentError
 from ..models import Flow, Trigger
 from ..registry import triggers
@@ -63,7 +60,7 @@ class DraftForm(ModelForm[Flow]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.instance.pk:
-            self.initial["document"] = documents.to_yaml(draft_of(self.instance))
+            self.initial["document"] = documents.to_yaml(documents.draft_of(self.instance))
             self.initial["revision"] = self.instance.draft_revision
 
     def clean_document(self) -> dict[str, Any]:
@@ -76,7 +73,7 @@ class DraftForm(ModelForm[Flow]):
         cleaned = super().clean() or {}
         if "document" in cleaned:
             try:
-                cleaned["document"] = check_draft(self.instance, cleaned["document"])
+                cleaned["document"] = documents.check_draft(self.instance, cleaned["document"])
             except DocumentError as error:
                 self.add_error("document", [str(problem) for problem in error.problems])
         revision, present = cleaned.get("revision"), self.instance.draft_revision
@@ -87,7 +84,7 @@ class DraftForm(ModelForm[Flow]):
     def store(self) -> None:
         """Store the draft, if it is another one. Raises as ``save_draft``: somebody may have been faster."""
         document = self.cleaned_data["document"]
-        if not is_same(document, draft_of(self.instance)):
+        if not documents.is_same(document, documents.draft_of(self.instance)):
             documents.save_draft(self.instance, document, self.cleaned_data["revision"])
 
 
@@ -219,4 +216,4 @@ class TriggerForm(ModelForm[Trigger]):
 
 
 def _step_ids(document: Mapping[str, Any]) -> set[str]:
-    return {step["id"] for step in walk(document["steps"])}
+    return {step["id"] for step in documents.walk(document["steps"])}

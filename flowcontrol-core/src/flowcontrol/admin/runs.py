@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django import forms
 from django.apps import apps
@@ -25,13 +25,15 @@ from django.utils.translation import ngettext, ngettext_lazy
 
 from .. import documents, engine
 from ..documents.paths import shorten
-from ..documents.program import Node
 from ..exceptions import DocumentError, FlowcontrolError
 from ..models import Flow, FlowRun, RunStatus, StepRecord
 from ..sentences import duration, standing, when
 from .generic import ModelAdmin
 from .objects import object_models, spellings
 from .views import STYLE, admin_path, as_json, change_url, find, has_permission, log_changes, require
+
+if TYPE_CHECKING:
+    from ..documents.program import Node
 
 __all__ = ["FlowRunAdmin"]
 

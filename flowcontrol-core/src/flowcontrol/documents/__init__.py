@@ -7,11 +7,11 @@ from ..lazy import exports
 if TYPE_CHECKING:
     from .comparison import Change, diff
     from .compiler import compile_document
-    from .exporter import export_flow
+    from .exporter import draft_of, export_flow
     from .importer import ImportResult, import_flow, import_flows
     from .jsonschema import json_schema
-    from .normal_form import normalise
-    from .publisher import DraftConflict, publish, save_draft
+    from .normal_form import normalise, walk
+    from .publisher import DraftConflict, check_draft, is_same, publish, save_draft
     from .validator import validate, validate_together
     from .yaml import parse_yaml, to_yaml
 else:
@@ -20,11 +20,11 @@ else:
         {
             "compiler": ["compile_document"],
             "comparison": ["Change", "diff"],
-            "exporter": ["export_flow"],
+            "exporter": ["draft_of", "export_flow"],
             "importer": ["ImportResult", "import_flow", "import_flows"],
             "jsonschema": ["json_schema"],
-            "normal_form": ["normalise"],
-            "publisher": ["DraftConflict", "publish", "save_draft"],
+            "normal_form": ["normalise", "walk"],
+            "publisher": ["DraftConflict", "check_draft", "is_same", "publish", "save_draft"],
             "validator": ["validate", "validate_together"],
             "yaml": ["parse_yaml", "to_yaml"],
         },
@@ -34,11 +34,14 @@ __all__ = [
     "Change",
     "DraftConflict",
     "ImportResult",
+    "check_draft",
     "compile_document",
     "diff",
+    "draft_of",
     "export_flow",
     "import_flow",
     "import_flows",
+    "is_same",
     "json_schema",
     "normalise",
     "parse_yaml",
@@ -47,4 +50,5 @@ __all__ = [
     "to_yaml",
     "validate",
     "validate_together",
+    "walk",
 ]

@@ -30,9 +30,6 @@ __all__ = ["Refused", "Started", "adopt", "check_object", "new_run", "settle", "
 
 logger = logging.getLogger("flowcontrol.engine")
 
-#: Name of the events that record a refused start.
-START_REFUSED = "flowcontrol.start_refused"
-
 
 @dataclass(frozen=True, slots=True)
 class Started:
@@ -202,7 +199,7 @@ def _with_key(run: FlowRun) -> FlowRun | None:
 def _refused(flow: Flow, model: str, object_key: str, reason: str, detail: str) -> Refused:
     """Record the refusal, so that somebody who asks why nothing started finds the answer."""
     Event.objects.using(database()).create(
-        name=START_REFUSED,
+        name=Event.START_REFUSED,
         object_model=model,
         object_id=object_key,
         outcome=[{"flow": flow.slug, "result": "refused", "reason": reason, "detail": detail}],

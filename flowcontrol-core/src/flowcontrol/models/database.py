@@ -9,12 +9,13 @@ from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.models.expressions import Func
-from django.db.models.sql.compiler import SQLCompiler
 
 __all__ = ["DatabaseNow", "DocumentField", "PartialIndex"]
 
 
 if TYPE_CHECKING:
+    from django.db.models.sql.compiler import SQLCompiler
+
     # Generic in the stubs only.
     _DocumentText = models.TextField[dict[str, Any], dict[str, Any]]
 else:

@@ -10,8 +10,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from .. import expressions
 from ..exceptions import ExpressionSyntaxError
-from ..expressions import compile_expression
 from .flow import Flow
 from .run import object_reference
 
@@ -84,7 +84,7 @@ class Trigger(models.Model):
         errors: dict[str, str] = {}
         if self.condition:
             try:
-                compile_expression(self.condition)
+                expressions.compile_expression(self.condition)
             except ExpressionSyntaxError as error:
                 errors["condition"] = str(error)
         if self.step and self.does != self.Does.RESTART:
@@ -105,6 +105,9 @@ class Event(models.Model):
     ``outcome`` is a list of ``{"flow": slug, "trigger": id, "result": "started" | "restarted" | "refused" |
     "error", "reason": …, "detail": …, "run": id}``. Runs that wait for the event find its payload here.
     """
+
+    #: The name of what is recorded when a start was refused; no trigger has it.
+    START_REFUSED = "flowcontrol.start_refused"
 
     name = models.CharField(_("name"), max_length=200)
     object_model = models.CharField(_("object model"), max_length=150, blank=True, default="")

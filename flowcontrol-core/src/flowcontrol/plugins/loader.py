@@ -19,9 +19,8 @@ import pluggy
 from django.apps import AppConfig, apps
 from django.utils.module_loading import module_has_submodule
 
-from .. import API_VERSION, conf, hookspecs, registry
+from .. import API_VERSION, conf, expressions, hookspecs, registry
 from ..exceptions import ConfigurationError, PluginError
-from ..expressions import filter_names, register_filter, unregister_filter
 from ..hookspecs import PROJECT_NAME, PluginInfo
 from ..registry import ActionSpec, FilterSpec, SchedulerSpec, TriggerSpec
 from ..suggestions import did_you_mean
@@ -155,7 +154,7 @@ def isolated_plugins(
             _unregister_all(current())
             use(before)
             for name, (path, provider) in before.filters.items() if before else ():
-                register_filter(name, path, provider)
+                expressions.register_filter(name, path, provider)
 
 
 def _load(installed: tuple[Installed, ...], entries: Sequence[str] | None) -> LoadedPlugins:
@@ -438,8 +437,8 @@ def _register(plugin: Installed, declared: _Declarations) -> None:
         for scheduler in declared.schedulers:
             registry.schedulers.register(scheduler, provider)
         for one in declared.filters:
-            is_new = one.name not in filter_names()
-            register_filter(one.name, one.path, provider)
+            is_new = one.name not in expressions.filter_names()
+            expressions.register_filter(one.name, one.path, provider)
             # What was there before (the same function under the same name) has to survive a rollback.
             done += [one.name] if is_new else []
     except Exception as error:
@@ -453,7 +452,7 @@ def _unregister(provider: str, filters: Iterable[str]) -> None:
     for one in (registry.actions, registry.triggers, registry.schedulers):
         one.unregister_provider(provider)
     for name in filters:
-        unregister_filter(name)
+        expressions.unregister_filter(name)
 
 
 def _unregister_all(loaded: LoadedPlugins | None) -> None:

@@ -315,3 +315,19 @@ def test_a_hook_module_imports_without_django_set_up(project: Project) -> None:
         "-c", "import flowcontrol_actions_zebra_hooks as hooks; print(hooks.flowcontrol_plugin_info().api)"
     )
     assert result.stdout == "1.0\n", result.stderr
+
+
+def test_a_start_imports_neither_the_engine_nor_what_reads_documents_and_expressions(
+    project: Project,
+) -> None:
+    code = (
+        "import sys, django; from django.conf import settings;"
+        "contrib = ['admin', 'auth', 'contenttypes', 'messages', 'sessions'];"
+        "settings.configure(USE_TZ=True, INSTALLED_APPS=['flowcontrol', *(f'django.contrib.{n}' for n in contrib)]);"
+        "django.setup();"
+        "late = ('flowcontrol.engine.', 'flowcontrol.expressions.', 'flowcontrol.documents.', 'yaml',"
+        " 'django.db.models.sql.compiler');"
+        "print([name for name in sys.modules if name.startswith(late)], 'flowcontrol.admin.flows' in sys.modules)"
+    )
+    result = project.run("-c", code)
+    assert result.stdout == "['flowcontrol.documents.paths'] True\n", result.stderr

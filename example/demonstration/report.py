@@ -29,6 +29,7 @@ _ANSWERS = {
     "StopFlow": "stop the flow",
     "Fail": "FAILED",
 }
+_WAITED = {"time": "waited", "event": "heard"}
 
 
 def steps_by_id(steps: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
@@ -102,8 +103,8 @@ def _decision(record: StepRecord) -> str:
     if record.phase == "branch" and word == "Next":
         return "done, next"
     answer = _ANSWERS.get(word, word)
-    if record.phase == "wait":
-        answer = f"waited, {answer}"
+    if record.phase in _WAITED:
+        answer = f"{_WAITED[record.phase]}, {answer}"
     return f"{answer}: {rest}" if rest else answer
 
 

@@ -180,6 +180,7 @@ def test_an_event_wakes_the_runs_about_its_object_and_brings_its_payload(user: U
     woken, still = (FlowRun.objects.get(pk=each.pk) for each in runs)
     assert (woken.status, dict(woken.state)) == ("completed", {"woken": {"paid": True}})
     assert still.status == "waiting"
+    assert [record.phase for record in woken.history()] == ["run", "event"]
 
 
 def test_an_event_just_before_the_wait_is_not_lost(user: User) -> None:
@@ -209,7 +210,9 @@ def test_an_event_is_taken_once(user: User) -> None:
 def test_a_wait_for_an_event_ends_when_its_time_is_up(user: User) -> None:
     waiting = run(step("pause", seconds=60, event="test.ping"), obj=user)
     continue_flowruns(now=timezone.now() + timedelta(minutes=2))
-    assert dict(FlowRun.objects.get(pk=waiting.pk).state) == {"woken": "time"}
+    waited = FlowRun.objects.get(pk=waiting.pk)
+    assert dict(waited.state) == {"woken": "time"}
+    assert [record.phase for record in waited.history()] == ["run", "time"]
 
 
 # -- what an action may answer and store -----------------------------------------------------------------------

@@ -397,7 +397,7 @@ class Stretch:
                 self.visit_count,
                 node.id,
                 frame.path,
-                position.phase,
+                self.asked_for(position),
                 question.attempt,
                 question.context.now,
                 time.monotonic() - question.began,
@@ -414,6 +414,12 @@ class Stretch:
         action = node.action
         assert isinstance(action, BaseAction)
         return target, None if action.effect is Effect.PURE else self.checkpoint(target)
+
+    def asked_for(self, position: Position) -> str:
+        """The phase as the history has it, which also tells what ended a wait."""
+        if position.phase != cursor.WAIT:
+            return position.phase
+        return "time" if self.wakeup.is_timeout else "event"
 
     # -- failures ----------------------------------------------------------------------------------------------
 
@@ -492,7 +498,7 @@ class Stretch:
                 self.visit_count,
                 node.id,
                 position.frames[-1].path,
-                position.phase,
+                self.asked_for(position),
                 position.attempt,
                 self.now(),
                 0.0,

@@ -245,8 +245,9 @@ class StepRecord:
     """One visit of one step.
 
     ``path`` tells the rounds of the loops around it (``each:2`` for the third round of step "each", joined by
-    ``/``); ``phase`` is ``run``, ``branch`` or ``wait``, after the action's method that was asked; ``decision`` what
-    it answered, in the words of the decision classes; ``changes`` the state's changed top-level keys (None:
+    ``/``); ``phase`` is what it was asked for: ``run`` (it was reached), ``branch`` (a branch of it ended), ``event``
+    (what it waited for came), ``time`` (its wait was up) or ``failure``; ``decision`` what it answered, in the words
+    of the decision classes; ``changes`` the state's changed top-level keys (None:
     removed); ``duration`` the time spent in the action.
     """
 

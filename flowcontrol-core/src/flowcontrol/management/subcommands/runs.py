@@ -151,11 +151,19 @@ def _page(found: FlowRun, records: list[StepRecord], console: Console) -> Iterat
         yield from (f"  {line}" for line in found.traceback.rstrip().split("\n"))
 
 
+_ASKED = {
+    "branch": ", branch ended",
+    "event": ", event came",
+    "time": ", wait over",
+    "failure": ", failure inside",
+}
+
+
 def record_line(record: StepRecord, names: Mapping[str, str]) -> str:
     """``12:00:01  each:2/mail  Send a mail  → Next  (3 ms)  total = 7``"""
     place = f"{record.path}/{record.step}" if record.path else record.step
     name = names.get(record.step, record.step)
-    asked = {"branch": ", branch ended", "wait": ", wait over"}.get(record.phase, "")
+    asked = _ASKED.get(record.phase, "")
     attempt = f", attempt {record.attempt}" if record.attempt > 1 else ""
     parts = [
         _clock(record.started_at),

@@ -285,7 +285,7 @@ def _deaths(chance: random.Random, rate: float) -> Iterator[bool]:
 def _survive(monkeypatch: pytest.MonkeyPatch, kills: Iterator[bool]) -> int:
     """Execute everything to its end, though the process dies wherever ``kills`` says; returns how often it did."""
     died = 0
-    for point in ("called", "follow", "ending", "leaving"):
+    for point in ("fenced", "follow", "ending", "leaving"):
         real = getattr(Stretch, point)
 
         def dying(self: Any, *args: Any, real: Any = real, **kwargs: Any) -> Any:

@@ -640,12 +640,13 @@ def statements(captured: CaptureQueriesContext) -> list[str]:
 
 def test_ten_pure_steps_from_start_to_end_take_six_queries() -> None:
     flow(*[step("count") for _ in range(10)])
-    with CaptureQueriesContext(connection) as captured:
-        started = start_flow("flow")
-        assert isinstance(started, Started)
-        done = execute_run(started.run)
-    assert (done.status, dict(done.state)) == ("completed", {"n": 10})
-    assert len(statements(captured)) <= 6, statements(captured)
+    for most in (7, 6):  # the first loads the version, once for the process
+        with CaptureQueriesContext(connection) as captured:
+            started = start_flow("flow")
+            assert isinstance(started, Started)
+            done = execute_run(started.run)
+        assert (done.status, dict(done.state)) == ("completed", {"n": 10})
+        assert len(statements(captured)) <= most, statements(captured)
 
 
 def test_rounds_of_pure_steps_cost_no_query() -> None:

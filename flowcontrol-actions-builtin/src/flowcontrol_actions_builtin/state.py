@@ -99,7 +99,8 @@ class UpdateState(BaseAction):
         """The keys to set."""
 
     def run(self, context: ActionContext) -> Decision:
-        context.state.update(given_values(context))
+        for key, value in given_values(context).items():
+            context.state[key] = value
         return Next()
 
     def summary(self, config: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import islice
+from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any
 from uuid import UUID
 
@@ -41,6 +42,8 @@ _KEY_BITS = 63
 #: How many objects of other keys are read along with those of a key.
 _READ_AHEAD = 100
 _MICROSECOND = timedelta(microseconds=1)
+#: Longer texts and greater numbers are looked at more closely before they are kept.
+_SHORT, _SMALL = 1_000, 2**63
 _REFERENCE = '"$object"'
 
 
@@ -95,7 +98,7 @@ def decode(text: str) -> dict[str, Any]:
 def _parsed(text: str) -> dict[str, Any]:
     """The outermost mapping of a stored text, its values as JSON."""
     try:
-        plain = json.loads(text, parse_constant=_no_constant)
+        plain = _load(text)
     except (ValueError, RecursionError) as error:
         raise StateError(f"The stored text cannot be read: {error}") from error
     if isinstance(plain, dict) and plain.keys() == {"$dict"}:
@@ -109,7 +112,8 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no number that JSON has")
 
 
-#: Made once: an encoder for each value takes twice as long as the value.
+# Made once: to make one for each text takes as long as the text.
+_load = json.JSONDecoder(parse_constant=_no_constant).decode
 _dump = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
@@ -437,6 +441,8 @@ class State(MutableMapping[str, Any]):
         self._touched: dict[str, None] = {}
         #: Whether a key was removed since, so that one that came back may stand elsewhere.
         self._moved = False
+        #: The text of values put in since, of those that cannot be changed in place.
+        self._texts: dict[str, str] = {}
         self._pending: dict[str, str | None] = {}
         #: Keys in whose values there are references that nobody asked for yet.
         self._unread: set[str] = set()
@@ -444,6 +450,8 @@ class State(MutableMapping[str, Any]):
         self._found: _Found = {}
         #: Models of which that was done.
         self._ahead: set[str] = set()
+        #: Up to this size nobody has to look whether it is too large.
+        self._bound = min(conf.get("STATE_MAX_BYTES"), conf.get("STATE_WARN_BYTES"))
         self._warned = False
         if values:
             self.update(values)
@@ -454,7 +462,7 @@ class State(MutableMapping[str, Any]):
         state = cls()
         for key, plain in _parsed(text).items():
             state._values[key] = _decoded(plain, key)
-            state._entries[key] = entry = _entry(key, plain)
+            state._entries[key] = entry = f"{_quoted(key)}:{_dump(plain)}"
             state._size += len(entry) + 1
             if _REFERENCE in entry:
                 state._unread.add(key)
@@ -468,11 +476,20 @@ class State(MutableMapping[str, Any]):
         return value
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self._put(key, *_taken(key, value, self._new_size()))
+        text = _simple(value)
+        if text is None or type(key) is not str or not key.isascii():
+            self._put(key, *_taken(key, value, self._new_size()))
+            return
+        self._values[key] = value
+        self._touched[key] = None
+        self._texts[key] = text
+        if self._unread:
+            self._unread.discard(key)
 
     def _put(self, key: str, value: Any, is_unread: bool) -> None:
         self._values[key] = value
         self._touched[key] = None
+        self._texts.pop(key, None)
         if is_unread:
             self._unread.add(key)
         else:
@@ -542,8 +559,8 @@ class State(MutableMapping[str, Any]):
         if not self._touched:
             return {}
         changed: dict[str, Any] = {}
-        size, least = self._size, self._new_size()
-        moved = self._moved_keys()
+        size, least = self._size, None
+        moved = self._moved_keys() if self._moved else ()
         for key in self._touched:
             old = self._entries.get(key)
             if key not in self._values:
@@ -551,32 +568,41 @@ class State(MutableMapping[str, Any]):
                     self._pending[key], changed[key] = None, None
                     size -= len(old) + 1
                 continue
-            plain = _encoded(key, self._values[key], least)
-            entry = _entry(key, plain)
+            plain = self._values[key]
+            text = self._texts.get(key)
+            if text is None:
+                least = least or self._new_size()
+                plain = _encoded(key, plain, least)
+                text = _dump(plain)
+            entry = f"{_quoted(key)}:{text}"
             if entry != old or key in moved:
                 self._pending[key], changed[key] = entry, plain
                 size += len(entry) - len(old) if old is not None else len(entry) + 1
-        if size > self._size:
+        if size > self._size and size > self._bound:
             self._check_size(size)
         return changed
 
     def _moved_keys(self) -> set[str]:
         """Keys that were removed and came back at another place among those that stayed."""
-        if not self._moved:
-            return set()
         before = [key for key in self._entries if key in self._values]
         now = [key for key in self._values if key in self._entries]
         return set() if before == now else self._touched.keys() & set(now)
 
     def commit(self) -> None:
         """What ``changes`` told last counts as known."""
+        if not self._touched:
+            self._forget_read_ahead()
+            return
+        entries = self._entries
         for key, entry in self._pending.items():
-            old = self._entries.pop(key, None) if entry is None else self._entries.get(key)
-            self._size += (len(entry) + 1 if entry is not None else 0) - (
-                len(old) + 1 if old is not None else 0
-            )
-            if entry is not None:
-                self._entries[key] = entry
+            old = entries.get(key)
+            if old is not None:
+                self._size -= len(old) + 1
+            if entry is None:
+                entries.pop(key, None)
+            else:
+                self._size += len(entry) + 1
+                entries[key] = entry
         if self._moved:
             self._entries = {key: self._entries[key] for key in self._values if key in self._entries}
         self._settle()
@@ -600,10 +626,15 @@ class State(MutableMapping[str, Any]):
         return _decoded(json.loads(f"{{{entry}}}")[key], key)
 
     def _settle(self) -> None:
-        self._found, self._ahead = {}, set()
+        self._forget_read_ahead()
         self._pending = {}
         self._touched = {}
+        self._texts = {}
         self._moved = False
+
+    def _forget_read_ahead(self) -> None:
+        if self._found or self._ahead:
+            self._found, self._ahead = {}, set()
 
     def text(self) -> str:
         """The state as of the last ``commit``, as ``encode`` writes it."""
@@ -627,8 +658,16 @@ class State(MutableMapping[str, Any]):
         return self._pending.get(key) or self._entries.get(key, "")
 
 
-def _entry(key: str, plain: Any) -> str:
-    return f"{json.dumps(key)}:{_dump(plain)}"
+def _simple(value: Any) -> str | None:
+    """The text of a value in which nothing can be refused nor changed in place; None for all others."""
+    kind = type(value)
+    if kind is str:
+        return _quoted(value) if len(value) <= _SHORT and value.isascii() else None
+    if kind is int:
+        return str(value) if -_SMALL < value < _SMALL else None
+    if kind is bool:
+        return "true" if value else "false"
+    return "null" if value is None else None
 
 
 def _taken(key: str, value: Any, size: _Size) -> tuple[Any, bool]:

@@ -62,6 +62,8 @@ def finished(run: FlowRun, flow: Named, status: str, reason: str) -> None:
 
 
 def _tell(hook: str, signal: Signal, run: FlowRun, flow: Named, status: str, reason: str) -> None:
+    if not signal.receivers and not plugins.has_listeners(hook):
+        return
     info = RunInfo(
         id=run.pk,
         flow=flow.slug,

@@ -60,8 +60,8 @@ class Checkpoint:
         return replace(self, values={**self.values, **transitions.paused()}, heeds_pause=False, after=None)
 
     def is_done(self) -> None:
-        for name, value in self.values.items():
-            setattr(self.run, name, value)
+        # Plain columns, none of them a relation: no descriptor has to hear of it.
+        vars(self.run).update(self.values)
         if self.after is not None:
             self.after()
 

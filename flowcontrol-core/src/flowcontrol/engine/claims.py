@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from itertools import takewhile
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from django.db.models.sql import UpdateQuery
 from .. import conf
 from ..models import Flow, FlowRun
 from ..models.database import DatabaseNow
+from ..models.reading import Reader
 from ..models.run import FlowRunQuerySet
 from . import faults, transitions
 from .clock import Clock
@@ -49,22 +51,22 @@ def claim(
 ) -> list[Claim]:
     """Take up to ``limit`` due runs (of these ids or of this flow, when given), longest due first."""
     faults.reach("claim.before")
-    runs = FlowRun.objects.using(database())
-    due = runs.due(clock.now())
-    if flow_id is not None:
-        due = due.filter(flow_id=flow_id)
-    if run_ids is not None:
-        due = due.filter(pk__in=run_ids)
     token = uuid.uuid4().hex
-    connection = connections[due.db]
+    connection = connections[database()]
     if run_ids is not None and len(run_ids) == 1 and connection.vendor == "postgresql":
         taken = _take_one(run_ids[0], token, clock)
-    elif connection.features.has_select_for_update:
-        taken = _take_locked(due, limit, token, clock)
     else:
-        # SQLite has no row locks: the UPDATE repeats the condition, so that of two workers one gets each run.
-        ids = run_ids if run_ids is not None else _pick(due, limit)
-        taken = _take_by_update(due, ids, token, clock) if ids else []
+        due = FlowRun.objects.using(connection.alias).due(clock.now())
+        if flow_id is not None:
+            due = due.filter(flow_id=flow_id)
+        if run_ids is not None:
+            due = due.filter(pk__in=run_ids)
+        if connection.features.has_select_for_update:
+            taken = _take_locked(due, limit, token, clock)
+        else:
+            # SQLite has no row locks: the UPDATE repeats the condition, so that of two workers one gets each run.
+            ids = run_ids if run_ids is not None else _pick(due, limit)
+            taken = _take_by_update(due, ids, token, clock) if ids else []
     # After the claim, so that the time told from here is never ahead of the database's.
     started = time.monotonic()
     if taken:
@@ -134,15 +136,44 @@ def _take_one(run_id: int, token: str, clock: Clock) -> list[Any]:
     Its commit does not wait for the disk: a claim that a crash of the database undoes leaves the run due, and the
     token keeps whoever held it from writing.
     """
-    due = FlowRun.objects.using(database()).filter(pk=run_id, due_at__lte=clock.now())
-    update = cast("UpdateQuery", due.query.chain(UpdateQuery))
-    update.add_update_values(transitions.running(token, clock, lease_length()))
-    sql, parameters = update.get_compiler(due.db).as_sql()
+    connection = connections[database()]
     # Inside somebody's transaction it would be that one's commit.
-    is_ours = not connections[due.db].in_atomic_block
-    unwaited = ", set_config('synchronous_commit', 'off', true) AS unwaited" if is_ours else ""
-    returned = f" RETURNING *, STATEMENT_TIMESTAMP() AS claimed_at{unwaited}"
-    return list(FlowRun.objects.using(due.db).raw(sql + returned, parameters))
+    unwaited = "" if connection.in_atomic_block else ", set_config('synchronous_commit', 'off', true)"
+    sql, parameters = _update_of_one(connection.alias, clock, lease_length())
+    instead: dict[Any, Any] = {_ANY_RUN: run_id, _ANY_TOKEN: token}
+    with connection.cursor() as cursor:
+        cursor.execute(sql + unwaited, [instead.get(each, each) for each in parameters])
+        row = cursor.fetchone()
+    if row is None:
+        return []
+    run: Any = _runs.instance(row, connection.alias)
+    run.claimed_at = row[len(_runs.fields)]
+    return [run]
+
+
+_runs = Reader(FlowRun)
+#: Stand for the values in the statement that is made once.
+_ANY_RUN, _ANY_TOKEN = -1, "any token"
+
+
+def _update_of_one(alias: str, clock: Clock, lease: timedelta) -> tuple[str, Sequence[Any]]:
+    """SQL and parameters; made once for the database's own clock."""
+    if type(clock) is Clock:
+        return _made_update_of_one(alias, lease)
+    return _make_update_of_one(alias, clock, lease)
+
+
+@cache
+def _made_update_of_one(alias: str, lease: timedelta) -> tuple[str, Sequence[Any]]:
+    return _make_update_of_one(alias, Clock(), lease)
+
+
+def _make_update_of_one(alias: str, clock: Clock, lease: timedelta) -> tuple[str, Sequence[Any]]:
+    due = FlowRun.objects.using(alias).filter(pk=_ANY_RUN, due_at__lte=clock.now())
+    update = cast("UpdateQuery", due.query.chain(UpdateQuery))
+    update.add_update_values(transitions.running(_ANY_TOKEN, clock, lease))
+    sql, parameters = update.get_compiler(alias).as_sql()
+    return f"{sql} RETURNING {_runs.columns}, STATEMENT_TIMESTAMP()", parameters
 
 
 def _take_locked(due: FlowRunQuerySet, limit: int, token: str, clock: Clock) -> list[Any]:

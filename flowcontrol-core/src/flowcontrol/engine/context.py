@@ -99,7 +99,6 @@ class StepContext:
         node: Node,
         state: State,
         memory: dict[str, Any],
-        *,
         variables: Mapping[str, Any],
         path: str,
         attempt: int,

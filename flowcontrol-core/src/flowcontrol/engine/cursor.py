@@ -105,24 +105,24 @@ def advance(program: Program, position: Position, decision: Decision) -> Positio
 
 
 def _next(program: Program, position: Position, decision: Any) -> Position | Ending:
-    *parents, frame = position.frames
+    frame, parents = position.frames[-1], position.frames[:-1]
     sibling = program.nodes[frame.node].next
     if sibling is not None:
         return Position((*parents, Frame(sibling, frame.path, "", 0, {}, frame.variables)))
     if parents:
-        return Position(tuple(parents), BRANCH, parents[-1].branch)
+        return Position(parents, BRANCH, parents[-1].branch)
     return Ending(COMPLETED)
 
 
 def _enter(program: Program, position: Position, decision: EnterBranch) -> Position | Ending:
-    *parents, frame = position.frames
+    frame, parents = position.frames[-1], position.frames[:-1]
     node = program.nodes[frame.node]
     if decision.name not in node.branches:
         raise InvalidDecision(
             f'The action "{node.action_name}" entered the branch "{decision.name}", which it does not declare. '
             f"It declares: {', '.join(node.branches) or 'none'}."
         )
-    entered = frame._replace(branch=decision.name, entries=frame.entries + 1)
+    entered = Frame(frame.node, frame.path, decision.name, frame.entries + 1, frame.locals, frame.variables)
     first = node.branches[decision.name]
     if first is None:
         return Position((*parents, entered), BRANCH, decision.name)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connections, transaction
 from django.db.models import F, Model
 from django.db.models.expressions import Combinable
 from django.utils import timezone
@@ -18,8 +18,9 @@ from .. import conf
 from .. import state as states
 from ..documents.program import Limits
 from ..exceptions import FlowNotFound, FlowNotStartable
-from ..models import Event, Flow, FlowRun
+from ..models import Event, Flow, FlowRun, FlowVersion
 from ..models.database import DatabaseNow
+from ..models.reading import Reader
 from ..models.run import object_reference
 from . import announce, faults, limits, programs
 from .claims import database
@@ -70,19 +71,17 @@ def start_flow(
     if at is not None and timezone.is_naive(at):
         raise FlowNotStartable(f"The start time {at} has no time zone; use an aware datetime.")
     slug = flow if isinstance(flow, str) else flow.slug
-    found = Flow.objects.using(database()).with_published().defer("draft").filter(slug=slug).first()
-    if found is None:
-        raise FlowNotFound(f'There is no flow "{slug}".')
+    found = _read_flow(slug)
     model, object_key = check_object(found, obj)
     if not found.is_active:
         return _refused(found, model, object_key, "inactive", f'The flow "{slug}" is not active.')
-    if found.published is None:
+    if found.published_id is None:
         return _refused(found, model, object_key, "unpublished", f'The flow "{slug}" was never published.')
     run = new_run(found, model, object_key, states.encode(state or {}), at)
     run.key, run.is_awaited = key, is_awaited
     parent = parent_id if parent_id is not None else current_run.get()
     try:
-        refused = _insert(run, programs.for_version(found.published).limits, parent)
+        refused = _insert(run, _limits_of(found), parent)
     except IntegrityError:
         # Somebody else started with this key since we looked.
         earlier = _with_key(run)
@@ -96,6 +95,29 @@ def start_flow(
     settle(run)
     announce.ready([run.pk])
     return Started(run)
+
+
+_flows = Reader(Flow, "id", "slug", "object_model", "is_active", "queue", "priority", "published_id")
+_SELECT = f"SELECT {_flows.columns} FROM {Flow._meta.db_table} WHERE slug = %s"  # noqa: S608  constants
+
+
+def _read_flow(slug: str) -> Flow:
+    """What a start has to know of a flow, its documents not included. Raises ``FlowNotFound``."""
+    connection = connections[database()]
+    with connection.cursor() as cursor:
+        cursor.execute(_SELECT, [slug])
+        row = cursor.fetchone()
+    if row is None:
+        raise FlowNotFound(f'There is no flow "{slug}".')
+    return _flows.instance(row, connection.alias)
+
+
+def _limits_of(flow: Flow) -> Limits:
+    assert flow.published_id is not None, "the caller has looked"
+    try:
+        return programs.load(flow.published_id).limits
+    except FlowVersion.DoesNotExist as error:
+        raise FlowNotFound(f'The flow "{flow.slug}" is being deleted.') from error
 
 
 def _insert(run: FlowRun, bounds: Limits, parent_id: int | None) -> str | Started:

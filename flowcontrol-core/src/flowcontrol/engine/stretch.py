@@ -50,7 +50,7 @@ from .claims import Claim, database, lease_length
 from .clock import Clock, FixedClock
 from .context import RunView, StepContext
 from .current import current_run
-from .cursor import Ending, Position
+from .cursor import Ending, Frame, Position
 from .timelimit import StepTimeout, time_limit
 
 __all__ = ["Call", "Request", "Stretch"]
@@ -62,6 +62,11 @@ _LONGEST_CHANGE = 1_000
 
 #: The longest wait that an error can ask for.
 _LONGEST_RETRY_SECONDS = 31_536_000.0
+
+_NEXT = Next()
+_NEVER: Any = object()
+# Asked of every step; as attributes of the enumeration they cost Python 3.11 as much as a call.
+_PURE, _DATABASE = Effect.PURE, Effect.DATABASE
 
 #: Types that need no look before they are stored: a loop's counter is one.
 _PLAIN = frozenset({bool, int, str, type(None)})
@@ -113,12 +118,16 @@ class Stretch:
 
     def __init__(self, claim: Claim, clock: Clock, should_stop: Callable[[], bool]) -> None:
         self.run = claim.run
+        self.run_id = claim.run.pk
         self.claim = claim
         self.clock = clock
         self.should_stop = should_stop
         self.records = RecordRows()
         self.visit_count = self.run.visit_count
         self.stored_state = self.run.state_json
+        #: What the checkpoints of this stretch wrote, and when the lease was last renewed.
+        self.written: dict[str, Any] = {}
+        self.leased_at = claim.claimed_at
         #: Claims without a checkpoint are tries of the step at hand.
         self.crashes = self.run.claim_count - 1
         self.wakeup = Wakeup()
@@ -145,10 +154,10 @@ class Stretch:
                 yield from self.interrupted(position, most)
                 return
             try:
-                if action.effect is Effect.PURE:
+                if action.effect is _PURE:
                     question = self.question(node, position)
                     following, checkpoint = self.follow(question, self.called_here(question))
-                elif action.effect is Effect.DATABASE:
+                elif action.effect is _DATABASE:
                     following, checkpoint = self.in_transaction(node, position)
                 else:
                     if self.records and not (yield self.checkpoint(position)):
@@ -306,7 +315,9 @@ class Stretch:
         limit = question.node.timeout
         seconds = conf.get("STEP_TIMEOUT_SECONDS") if limit is None else limit.total_seconds()
         try:
-            decision: Decision = yield Call(partial(self.called, question), seconds, limit is not None)
+            decision: Decision = yield Call(
+                partial(self.fenced, question, self.answered), seconds, limit is not None
+            )
         except StepTimeout as error:
             # Its thread may still be at work on the state that it was given.
             self.state = State.from_text(self.state.text())
@@ -321,14 +332,7 @@ class Stretch:
         attempt = position.attempt + self.crashes
         self.crashes = 0
         context = StepContext(
-            self.view,
-            node,
-            self.state,
-            memory,
-            variables=frame.variables,
-            path=frame.path,
-            attempt=attempt,
-            now=self.now(),
+            self.view, node, self.state, memory, frame.variables, frame.path, attempt, self.now()
         )
         return _Question(node, position, context, memory, attempt, time.monotonic())
 
@@ -336,21 +340,17 @@ class Stretch:
         """Call the action in this thread, within its time limit."""
         limit = question.node.timeout
         if limit is None:
-            return self.called(question)
+            return self.fenced(question, self.answered)
         try:
             with time_limit(limit.total_seconds()):
-                return self.called(question)
+                return self.fenced(question, self.answered)
         except StepTimeout as error:
             question.context.undo()
             raise _StepFailed from error
 
-    def called(self, question: _Question) -> Decision:
-        """Call the action. Raises ``_StepFailed``, and the state is then as it was before."""
-        return self.fenced(question, self.answered)
-
     def fenced(self, question: _Question, ask: Callable[[_Question], _D]) -> _D:
-        """Call an action, with a fence around whatever it raises."""
-        reset = current_run.set(self.run.pk)
+        """Call an action. Raises ``_StepFailed`` for whatever it raises, and the state is then as it was before."""
+        reset = current_run.set(self.run_id)
         try:
             return ask(question)
         except (Exception, SystemExit) as error:
@@ -384,8 +384,8 @@ class Stretch:
         try:
             if question.memory != frame.locals:
                 _check_storable(question.memory)
-                frame = frame._replace(locals=question.memory)
-                position = position._replace(frames=(*position.frames[:-1], frame))
+                frame = Frame(*frame[:4], question.memory, frame.variables)
+                position = Position((*position.frames[:-1], frame), *position[1:])
             target = cursor.advance(self.program, position, decision)
             changes = self.state.changes()
         except Exception as error:
@@ -402,7 +402,7 @@ class Stretch:
                 question.context.now,
                 time.monotonic() - question.began,
                 _told(decision),
-                _shortened(changes),
+                _shortened(changes) if changes else None,
             )
         self.visit_count += 1
         if self.event_id:
@@ -413,7 +413,7 @@ class Stretch:
             return None, self.waiting(decision, target)
         action = node.action
         assert isinstance(action, BaseAction)
-        return target, None if action.effect is Effect.PURE else self.checkpoint(target)
+        return target, None if action.effect is _PURE else self.checkpoint(target)
 
     def asked_for(self, position: Position) -> str:
         """The phase as the history has it, which also tells what ended a wait."""
@@ -579,8 +579,22 @@ class Stretch:
         return write
 
     def checkpoint(self, position: Position) -> Checkpoint:
-        """Where the run stands, and the lease kept."""
-        return self.leaving(transitions.continued(self.moment(), lease_length()), position)
+        """Where the run stands, and the lease kept. Only what is new is written.
+
+        Least of all the end of the lease while most of it is left: it is in the indexes, and a row that changes in no
+        index is rewritten at half the cost.
+        """
+        now, lease = self.now(), lease_length()
+        values = {**self.columns(position), **transitions.continued(FixedClock(now), lease)}
+        if now - self.leased_at < lease / 4:
+            del values["due_at"]
+        else:
+            self.leased_at = now
+        news = {name: value for name, value in values.items() if self.written.get(name, _NEVER) != value}
+        self.written |= news
+        return Checkpoint(
+            self.run, self.claim.token, news, self.history(), heeds_pause=True, within=self.within()
+        )
 
     def columns(self, position: Position | None) -> dict[str, Any]:
         """What is known of the run; a state that did not change is not written again."""
@@ -632,9 +646,11 @@ def _woken_by(event: Event) -> Wakeup:
 
 def _checked(decision: Decision | None) -> Decision:
     """The decision, when it can be followed; raises what it says failed, or why it cannot."""
+    if decision is None:
+        return _NEXT
+    if type(decision) is Next:
+        return decision
     match decision:
-        case None:
-            return Next()
         case Fail(error=BaseException() as error):
             raise error
         case Fail(error=error):
@@ -660,6 +676,8 @@ def _is_one_of(error: BaseException, names: tuple[str, ...]) -> bool:
 
 def _told(decision: Decision) -> str:
     """The decision in a word or two for the history."""
+    if type(decision) is Next:
+        return "Next"
     match decision:
         case EnterBranch(name=name):
             return f"EnterBranch {name}"

@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 _MICROSECOND = timedelta(microseconds=1)
+_dump = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 def object_reference(obj: models.Model | None) -> tuple[str, str]:
@@ -334,7 +335,7 @@ class RecordRows:
         if not self._rows:
             return ""
         assert self._origin is not None
-        return json.dumps([self._origin.isoformat(), *self._rows], separators=(",", ":"))
+        return _dump([self._origin.isoformat(), *self._rows])
 
     def clear(self) -> None:
         self._rows.clear()

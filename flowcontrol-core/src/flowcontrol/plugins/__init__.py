@@ -4,7 +4,17 @@ Imported by settings for ``plugin_apps``, so this module imports no loader, no r
 """
 
 from .installed_apps import plugin_apps
-from .loaded import LoadedPlugins, current, notify, reports
+from .loaded import LoadedPlugins, current, has_listeners, notify, reports
 from .report import PluginReport, Problem, State
 
-__all__ = ["LoadedPlugins", "PluginReport", "Problem", "State", "current", "notify", "plugin_apps", "reports"]
+__all__ = [
+    "LoadedPlugins",
+    "PluginReport",
+    "Problem",
+    "State",
+    "current",
+    "has_listeners",
+    "notify",
+    "plugin_apps",
+    "reports",
+]

@@ -72,6 +72,11 @@ def reports() -> tuple[PluginReport, ...]:
     return current().reports
 
 
+def has_listeners(hook: str) -> bool:
+    """Whether some plugin implements this notification."""
+    return _current is not None and bool(_current.hooks.get(hook))
+
+
 def notify(hook: str, **arguments: Any) -> None:
     """Call the plugins' implementations of a notification, in the order of the list. Never raises.
 

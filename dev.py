@@ -25,6 +25,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 DIST = ROOT / "dist"
+DOCS = ROOT / "docs" / "generate.py"
 WINDOWS = os.name == "nt"
 OLDEST_PYTHON = (3, 11)
 
@@ -366,10 +367,15 @@ def lint(options: argparse.Namespace, rest: Sequence[str]) -> int:
         "ruff format": [environment.program("ruff"), "format", "--check", *rest],
         "mypy": [environment.program("mypy")],
         "import-linter": [environment.program("lint-imports")],
+        "generated pages (mend with dev.py docs)": [environment.python, DOCS, "--check"],
     }
     failed = [name for name, command in checks.items() if run(command, check=False)]
     note(f"failed: {', '.join(failed)}" if failed else "lint found nothing")
     return 1 if failed else 0
+
+
+def docs(options: argparse.Namespace, rest: Sequence[str]) -> int:
+    return become([ready(options).python, DOCS, *rest])
 
 
 #: What tools leave behind. Never a pattern that a file of git could match.
@@ -393,7 +399,8 @@ def clean(options: argparse.Namespace, rest: Sequence[str]) -> int:
 COMMANDS: dict[str, tuple[Callable[[argparse.Namespace, Sequence[str]], int], str]] = {
     "demo": (demo, "run the example project; --once leaves nothing running, see also demo --help"),
     "test": (test, "run the tests; arguments go to pytest"),
-    "lint": (lint, "ruff, mypy, import-linter"),
+    "lint": (lint, "ruff, mypy, import-linter, and whether the generated pages are those of the code"),
+    "docs": (docs, "write the pages of the documentation that are made from the code; --check only looks"),
     "faults": (
         faults,
         "kill workers and worse, in full sizes: faults [--database NAME] [--seed N] [--small] [R1 …]",

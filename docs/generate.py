@@ -1,4 +1,4 @@
-"""Writes the pages that are made from the code: settings, commands, actions. ``python docs/generate.py``
+"""Writes the pages that are made from the code: settings, commands, actions. ``python3 dev.py docs``
 
 With ``--check`` nothing is written, and the exit code is 1 when a page is out of date. A test holds the same.
 """  # noqa: INP001  # a script beside its pages, and no package
@@ -19,7 +19,7 @@ from flowcontrol import conf
 from flowcontrol.management.command_line import SUBCOMMANDS, Subcommand
 
 HERE = Path(__file__).resolve().parent
-MADE = "<!-- Made by docs/generate.py. Change what it reads, or that file, and run it again. -->"
+MADE = "<!-- Made by docs/generate.py. Change what it reads, or that file, and run: python3 dev.py docs -->"
 
 #: What the promise of each effect means for whoever uses the action.
 EFFECTS = {

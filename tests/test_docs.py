@@ -59,7 +59,7 @@ def generator() -> Any:
 def test_pages_made_from_the_code_are_up_to_date(name: str) -> None:
     made = generator().pages()[name]
     written = (DOCS / name).read_text(encoding="utf-8")
-    assert written == made, "run: .venv/bin/python docs/generate.py"
+    assert written == made, "run: python3 dev.py docs"
 
 
 def test_every_page_made_from_the_code_is_held_up_to_date() -> None:

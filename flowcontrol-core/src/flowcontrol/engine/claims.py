@@ -20,6 +20,7 @@ from ..models import Flow, FlowRun
 from ..models.database import DatabaseNow
 from ..models.reading import Reader
 from ..models.run import FlowRunQuerySet
+from ..registry import actions
 from . import faults, transitions
 from .clock import Clock
 
@@ -56,7 +57,7 @@ def claim(
     if run_ids is not None and len(run_ids) == 1 and connection.vendor == "postgresql":
         taken = _take_one(run_ids[0], token, clock)
     else:
-        due = FlowRun.objects.using(connection.alias).due(clock.now())
+        due = FlowRun.objects.using(connection.alias).due(clock.now()).needing_only(actions.names())
         if flow_id is not None:
             due = due.filter(flow_id=flow_id)
         if run_ids is not None:

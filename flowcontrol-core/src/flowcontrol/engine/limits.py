@@ -97,7 +97,7 @@ def release(flow_id: int, model: str, key: str, clock: Clock) -> list[int]:
 
 
 def recheck() -> timedelta:
-    """How long a queued run waits before it asks again although nobody released it."""
+    """How long a queued or blocked run waits before it is looked at again although nobody saw to it."""
     return timedelta(seconds=conf.get("BLOCKED_RECHECK_SECONDS"))
 
 

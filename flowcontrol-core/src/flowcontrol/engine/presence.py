@@ -1,4 +1,4 @@
-"""Who works: the row that a worker writes about itself. For people; nothing depends on it, leases decide."""
+"""Who works, and what it has: the row that a worker writes about itself. Leases decide who executes a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from typing import Any
 
 from django.db import Error, connections
@@ -16,19 +15,15 @@ from django.db import Error, connections
 from .. import __version__, conf, plugins
 from ..models import Worker
 from ..models.database import DatabaseNow
+from .capabilities import own_actions
 from .claims import database
 
-__all__ = ["Presence", "active_plugins", "seen_for"]
+__all__ = ["Presence", "active_plugins"]
 
 logger = logging.getLogger("flowcontrol.engine")
 
 #: How long the end of a worker waits for the thread, which may wait for a database that is away.
 _CLOSE_SECONDS = 5.0
-
-
-def seen_for() -> timedelta:
-    """A worker that said nothing for so long counts as dead."""
-    return timedelta(seconds=3 * conf.get("WORKER_HEARTBEAT_SECONDS"))
 
 
 def active_plugins() -> dict[str, str]:
@@ -96,7 +91,11 @@ class Presence:
             "is_stopping": self._is_stopping,
             "seen_at": DatabaseNow(),
         }
-        facts: dict[str, Any] = {"queues": self.queues, "plugins": active_plugins()}
+        facts: dict[str, Any] = {
+            "queues": self.queues,
+            "plugins": active_plugins(),
+            "actions": list(own_actions()),
+        }
         # Not there yet, or no more: the database may have been restored from a backup.
         if not workers.filter(name=self.name).update(**said):
             host, pid, _ = self.name.rsplit(":", 2)

@@ -15,9 +15,9 @@ from django.db.models import Count, Min, Q
 from ..models import Flow, FlowRun, RunStatus, Worker
 from ..models.database import DatabaseNow
 from ..models.run import FlowRunQuerySet
+from .capabilities import seen_for
 from .claims import database
 from .clock import Clock
-from .presence import seen_for
 
 __all__ = ["Blocked", "FlowFigures", "Statistics", "WorkerFigures", "statistics"]
 

@@ -43,7 +43,7 @@ from ..models import Event, RunStatus, TakenEvent
 from ..models.run import RecordRows
 from ..registry import MissingAction
 from ..state import State
-from . import announce, checkpoints, cursor, faults, limits, programs, transitions
+from . import announce, capabilities, checkpoints, cursor, faults, limits, programs, transitions
 from .awaiting import announce_end, first_event, wake_if_event_came
 from .checkpoints import Checkpoint
 from .claims import Claim, database, lease_length
@@ -294,8 +294,8 @@ class Stretch:
 
     def blocked(self, node: Node, missing: MissingAction) -> Mapping[str, Any]:
         reason = f'Step "{node.name}" ({node.id}): {missing.reason} {missing.hint}'.strip()
-        recheck = timedelta(seconds=conf.get("BLOCKED_RECHECK_SECONDS"))
-        return transitions.blocked(reason, self.moment(), recheck)
+        again = capabilities.SOON if capabilities.another_has(missing.name) else limits.recheck()
+        return transitions.blocked(reason, self.moment(), again, missing.name)
 
     def in_transaction(self, node: Node, position: Position) -> tuple[Position | None, Checkpoint | None]:
         """One transaction for what the action writes and for the checkpoint that says it was done."""

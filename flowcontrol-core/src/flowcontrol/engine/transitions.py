@@ -64,6 +64,7 @@ def running(token: str, clock: Clock, lease: timedelta) -> dict[str, Any]:
         "token": token,
         "due_at": clock.after(lease),
         "claim_count": F("claim_count") + 1,
+        "needs": "",
     }
 
 
@@ -111,9 +112,15 @@ def woken(clock: Clock) -> dict[str, Any]:
     return {"due_at": clock.now()}
 
 
-def blocked(reason: str, clock: Clock, recheck: timedelta) -> dict[str, Any]:
-    """Something is missing; looked at again by any worker after ``recheck``, which may have what is missing."""
-    return {"status": RunStatus.BLOCKED, "reason": reason, "due_at": clock.after(recheck), **_NO_LEASE}
+def blocked(reason: str, clock: Clock, recheck: timedelta, needs: str) -> dict[str, Any]:
+    """An action is missing here; whoever has it may look again after ``recheck``."""
+    return {
+        "status": RunStatus.BLOCKED,
+        "reason": reason,
+        "due_at": clock.after(recheck),
+        "needs": needs,
+        **_NO_LEASE,
+    }
 
 
 def queued(reason: str, clock: Clock, recheck: timedelta) -> dict[str, Any]:

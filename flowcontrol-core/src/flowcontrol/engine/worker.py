@@ -18,6 +18,7 @@ from .. import conf
 from ..models import Flow, FlowRun
 from ..models.database import DatabaseNow
 from .awaiting import wake_missed
+from .capabilities import set_aside, wake_blocked
 from .claims import database
 from .clock import Clock
 from .due import Rounds
@@ -106,6 +107,7 @@ class WorkerLoop:
             batch=self.options.batch,
         )
         with self._announced(), self._listening():
+            self._survives(wake_blocked)
             try:
                 while not self.is_stopping:
                     if self._survives(lambda: self._turn(rounds)):
@@ -167,10 +169,11 @@ class WorkerLoop:
             self._pruning = None
 
     def _sweep(self) -> None:
-        """Wake what others had to wake and did not live to."""
+        """Wake what others had to wake and did not live to; see to runs that nobody here can take."""
         if self.monotonic() >= self._sweep_at:
             self._sweep_at = self.monotonic() + _SWEEP_SECONDS
             wake_missed(Clock())
+            set_aside(Clock())
 
     def _recycle(self) -> None:
         """Close connections that are older than ``CONN_MAX_AGE``, or not usable any more."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -78,6 +78,10 @@ class FlowRunQuerySet(models.QuerySet["FlowRun"]):
         ``now`` is the database's time unless given.
         """
         return self.filter(due_at__lte=DatabaseNow() if now is None else now).order_by("due_at", "id")
+
+    def needing_only(self, actions: Sequence[str]) -> FlowRunQuerySet:
+        """Runs that need none but these actions, as far as is known."""
+        return self.filter(needs__in=["", *actions])
 
     def live(self) -> FlowRunQuerySet:
         """Runs that have not ended."""
@@ -166,6 +170,8 @@ class FlowRun(models.Model):
     #: Claims since the last checkpoint: more than one means that workers died (or an action killed them).
     claim_count = models.PositiveSmallIntegerField(_("claims since the last checkpoint"), default=0)
     is_pause_requested = models.BooleanField(_("pause requested"), default=False)
+    #: The action that a blocked run needs of whoever takes it; empty for none in particular.
+    needs = models.CharField(_("needs action"), max_length=200, blank=True, default="")
     wait_until = models.DateTimeField(_("waits until"), null=True, blank=True)
     wait_event = models.CharField(_("waits for event"), max_length=200, blank=True, default="")
     wait_match_object = models.BooleanField(_("event has to be about the object"), default=True)

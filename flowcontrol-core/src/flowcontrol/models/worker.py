@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import models
+from django.db.models.expressions import Combinable
 from django.utils.translation import gettext_lazy as _
 
 from .database import DocumentField
@@ -13,7 +14,7 @@ __all__ = ["Worker", "WorkerQuerySet"]
 
 
 class WorkerQuerySet(models.QuerySet["Worker"]):
-    def seen_since(self, moment: datetime) -> WorkerQuerySet:
+    def seen_since(self, moment: datetime | Combinable) -> WorkerQuerySet:
         """Workers that reported themselves since then."""
         return self.filter(seen_at__gte=moment)
 
@@ -22,7 +23,7 @@ class Worker(models.Model):
     """A worker process at work: one row, written at its start, renewed by its heartbeat, removed when it stops.
 
     The row of a process that died stays behind until it is pruned; ``seen_at`` tells. Nothing depends on it: leases
-    decide who executes a run, and this is for people.
+    decide who executes a run. For people, and for whoever looks for a worker that has an action.
     """
 
     #: "host:pid:random".
@@ -33,6 +34,8 @@ class Worker(models.Model):
     queues = models.CharField(_("queues"), max_length=500, blank=True, default="")
     #: ``{plugin: version}`` of the active ones, ``flowcontrol`` itself among them.
     plugins = DocumentField(_("plugins"), default=dict)
+    #: Names of all actions that it has: runs that need another one are left to other workers.
+    actions: models.JSONField[list[str], list[str]] = models.JSONField(_("actions"), default=list)
     executed = models.PositiveBigIntegerField(_("stretches executed"), default=0)
     is_stopping = models.BooleanField(_("stopping"), default=False)
     started_at = models.DateTimeField(_("started at"))

@@ -1,0 +1,58 @@
+"""Which runs this process can execute: a run that needs an action waits for a worker that has it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from .. import conf
+from ..models import FlowRun, RunStatus, Worker
+from ..models.run import FlowRunQuerySet
+from ..registry import actions
+from .claims import database
+from .clock import Clock
+from .limits import recheck
+
+__all__ = ["SOON", "another_has", "own_actions", "seen_for", "set_aside", "wake_blocked"]
+
+#: When another worker has what is missing here, it has this long to finish what it is at.
+SOON = timedelta(seconds=1)
+#: A blocked run that is due for so long is one that no worker at work can take.
+_OVERDUE = timedelta(seconds=10)
+
+
+def own_actions() -> Sequence[str]:
+    """Names of the actions that this process has."""
+    return actions.names()
+
+
+def seen_for() -> timedelta:
+    """A worker that said nothing for so long counts as dead."""
+    return timedelta(seconds=3 * conf.get("WORKER_HEARTBEAT_SECONDS"))
+
+
+def another_has(action: str) -> bool:
+    """Whether a worker at work says that it has an action which is missing here. One query."""
+    if action in actions:
+        # It is declared here as well, and cannot be imported: most likely there neither.
+        return False
+    seen = Worker.objects.using(database()).seen_since(Clock().after(-seen_for()))
+    return any(action in worker.actions for worker in seen.only("actions"))
+
+
+def wake_blocked() -> int:
+    """A worker starts: runs that are blocked on what it has are due at once; returns how many."""
+    clock = Clock()
+    # None is due later than that, and the date is what there is an index on.
+    blocked = _blocked().filter(due_at__lte=clock.after(recheck()), needs__in=own_actions())
+    return blocked.update(due_at=clock.now())
+
+
+def set_aside(clock: Clock) -> int:
+    """Look later at blocked runs that nobody takes, so that those which somebody can are not behind them."""
+    overdue = _blocked().filter(due_at__lte=clock.after(-_OVERDUE)).exclude(needs__in=own_actions())
+    return overdue.update(due_at=clock.after(recheck()))
+
+
+def _blocked() -> FlowRunQuerySet:
+    return FlowRun.objects.using(database()).filter(status=RunStatus.BLOCKED)

@@ -331,3 +331,98 @@ def test_a_start_imports_neither_the_engine_nor_what_reads_documents_and_express
     )
     result = project.run("-c", code)
     assert result.stdout == "['flowcontrol.documents.paths'] True\n", result.stderr
+
+
+APPS = """
+from flowcontrol.packs import PackConfig
+
+class AcmeConfig(PackConfig):
+    name = "acme_pack"
+"""
+
+MODELS = """
+from django.db import models
+
+class Thing(models.Model):
+    name = models.CharField(max_length=10)
+"""
+
+ADMIN = """
+from django.contrib import admin
+from .models import Thing
+
+admin.site.register(Thing)
+"""
+
+
+def app_pack(project: Project, *, apps: str = APPS, models: str = MODELS) -> None:
+    """A pack with models, and its admin."""
+    project.install("acme", app="acme_pack.apps:AcmeConfig")
+    project.write("acme_pack/__init__.py", "")
+    project.write("acme_pack/apps.py", apps)
+    project.write("acme_pack/models.py", models)
+    project.write("acme_pack/admin.py", ADMIN)
+    contrib = "'django.contrib.admin', 'django.contrib.messages', 'django.contrib.sessions'"
+    silenced = "SILENCED_SYSTEM_CHECKS = ['admin.E403', 'admin.E408', 'admin.E409', 'admin.E410']"
+    project.write("site_settings.py", f"{SETTINGS}INSTALLED_APPS[:0] = [{contrib}]\n{silenced}\n")
+
+
+BROKEN_APPS = pytest.mark.parametrize(
+    ("pack", "phase", "says"),
+    [
+        ({"models": MODELS + "\n1 / 0\n"}, "models", "ZeroDivisionError: division by zero"),
+        ({"apps": APPS + "    def ready(self):\n        1 / 0\n"}, "ready", "ZeroDivisionError"),
+        (
+            {"apps": APPS + "    requires_apps = ('django.contrib.sites',)\n"},
+            "models",
+            "It needs django.contrib.sites",
+        ),
+    ],
+)
+
+
+@BROKEN_APPS
+def test_a_server_goes_on_without_a_pack_whose_app_is_broken(
+    pack: dict[str, str], phase: str, says: str, project: Project
+) -> None:
+    app_pack(project, **pack)
+    result = project.run("server.py")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == ["acme:quarantined zebra:active", "shop.pack zebra.act"]
+    assert f"plugin not used plugin=acme phase={phase}" in result.stderr
+    assert says in result.stderr
+
+
+@BROKEN_APPS
+def test_schema_commands_refuse_to_go_on_without_a_packs_models(
+    pack: dict[str, str], phase: str, says: str, project: Project
+) -> None:
+    app_pack(project, **pack)
+    result = project.manage("makemigrations", "--check")
+    assert result.returncode == 1
+    last_lines = result.stderr[result.stderr.index("flowcontrol.exceptions.PluginError") :]
+    assert says in last_lines
+    assert 'To go on without it: FLOWCONTROL_PLUGINS="acme*,zebra*,-acme"' in last_lines
+
+
+@BROKEN_APPS
+def test_check_reports_a_pack_whose_app_is_broken(
+    pack: dict[str, str], phase: str, says: str, project: Project
+) -> None:
+    app_pack(project, **pack)
+    checked = project.manage("check")
+    assert checked.returncode == 1
+    assert "(flowcontrol.E002)" in checked.stderr
+    assert says in checked.stderr
+
+
+def test_a_pack_whose_app_is_well_is_an_app_like_any_other(project: Project) -> None:
+    app_pack(project, apps=APPS + "    def ready(self):\n        print('ready')\n")
+    result = project.run("server.py")
+    assert result.stdout.splitlines() == [
+        "ready",
+        "acme:active zebra:active",
+        "acme.act shop.pack zebra.act",
+    ], result.stderr
+    made = project.manage("makemigrations", "acme_pack", "--dry-run")
+    assert "Create model Thing" in made.stdout, made.stderr

@@ -31,6 +31,7 @@ from .report import PluginReport, Problem, State
 from .selection import ENVIRONMENT, Rejected, in_force, select
 
 __all__ = [
+    "app_failed",
     "discover_flow_actions",
     "enforce",
     "isolated_plugins",
@@ -52,6 +53,9 @@ _API = re.compile(r"(\d+)\.(\d+)", re.ASCII)
 _NOTIFICATIONS = ("flowcontrol_run_started", "flowcontrol_run_finished")
 
 _lock = threading.RLock()
+
+#: By the path of an AppConfig: what went wrong with it before plugins were loaded.
+_failed_apps: dict[str, _LoadError] = {}
 
 
 class _LoadError(Exception):
@@ -96,6 +100,49 @@ def discover_flow_actions() -> LoadedPlugins:
     loaded = replace(current(), reports=(*current().reports, *failed))
     use(loaded)
     return loaded
+
+
+def app_failed(app: str, phase: str, error: Exception) -> None:
+    """The app of a plugin, by the path of its AppConfig, cannot be used: nor can its plugin, then.
+
+    Raises ``PluginError`` where this process is to stop at that.
+    """
+    fault = _LoadError(phase, f"{app} raised {type(error).__name__}: {error}")
+    fault.__cause__ = error
+    with _lock:
+        if is_loaded():
+            reports = [_quarantined(one, fault) if one.app == app else one for one in current().reports]
+            hooks = {
+                hook: tuple(one for one in listeners if one.plugin not in _names_of_app(app))
+                for hook, listeners in current().hooks.items()
+            }
+            loaded = replace(current(), reports=tuple(reports), hooks=hooks)
+            use(loaded)
+            enforce(replace(loaded, malformed=(), reports=_of_app(loaded, app)), policy_in_force())
+            return
+        _failed_apps[app] = fault
+    if policy_in_force() is Policy.RAISE:
+        # Nobody will come to load plugins: Django stops here.
+        plugin = next((one for one in installed_plugins() if one.app == app), Installed(app, app=app))
+        report = PluginReport(plugin.name, State.ACTIVE, plugin.distribution, plugin.version, plugin.source)
+        told = _in_full(_refused(report, fault, conf.settings.PLUGINS))
+        raise PluginError(told) from error
+
+
+def _names_of_app(app: str) -> set[str]:
+    return {one.name for one in _of_app(current(), app)}
+
+
+def _of_app(loaded: LoadedPlugins, app: str) -> tuple[PluginReport, ...]:
+    return tuple(one for one in loaded.reports if one.app == app)
+
+
+def _quarantined(report: PluginReport, fault: _LoadError) -> PluginReport:
+    """A plugin that was in use until now."""
+    _unregister(report.title, report.filters)
+    now = _refused(report, fault, current().entries)
+    registry.actions.mark_unavailable(canonical(report.name), now.reason, now.hint)
+    return now
 
 
 def policy_in_force(argv: Sequence[str] | None = None) -> Policy:
@@ -241,6 +288,8 @@ def _load_one(
     began = time.perf_counter()
     try:
         _require_name(plugin)
+        if plugin.app in _failed_apps:
+            raise _failed_apps[plugin.app]
         if not plugin.module:
             return report
         module = _import_module(plugin)
@@ -253,15 +302,7 @@ def _load_one(
     except _LoadError as fault:
         if manager.has_plugin(plugin.name):
             manager.unregister(name=plugin.name)
-        return replace(
-            report,
-            state=State.QUARANTINED,
-            problem=fault.problem,
-            phase=fault.phase,
-            reason=fault.reason,
-            hint=f"{fault.hint or 'Mend or update it.'} To go on without it: {without(entries, plugin.name)}",
-            error=fault.__cause__,
-        )
+        return _refused(report, fault, entries)
     filters.update((one.name, (one.path, str(plugin))) for one in declared.filters)
     return replace(
         report,
@@ -271,6 +312,26 @@ def _load_one(
         schedulers=tuple(one.name for one in declared.schedulers),
         hooks=tuple(sorted(hooks)),
         warnings=tuple(_oddities(module, hooks)),
+    )
+
+
+def _refused(report: PluginReport, fault: _LoadError, entries: Sequence[str]) -> PluginReport:
+    return PluginReport(
+        report.name,
+        State.QUARANTINED,
+        distribution=report.distribution,
+        version=report.version,
+        source=report.source,
+        problem=fault.problem,
+        phase=fault.phase,
+        reason=fault.reason,
+        hint=f"{fault.hint or 'Mend or update it.'} To go on without it: {without(entries, report.name)}",
+        label=report.label,
+        description=report.description,
+        api=report.api,
+        app=report.app,
+        import_ms=report.import_ms,
+        error=fault.__cause__,
     )
 
 

@@ -426,3 +426,92 @@ def test_a_pack_whose_app_is_well_is_an_app_like_any_other(project: Project) -> 
     ], result.stderr
     made = project.manage("makemigrations", "acme_pack", "--dry-run")
     assert "Create model Thing" in made.stdout, made.stderr
+
+
+@pytest.mark.parametrize(("constraint", "code"), [("True", 1), ("False", 0)])
+def test_a_foreign_key_that_would_outlive_its_pack_is_an_error(
+    constraint: str, code: int, project: Project
+) -> None:
+    key = f"models.ForeignKey('flowcontrol.FlowRun', models.CASCADE, db_constraint={constraint}, related_name='+')"
+    app_pack(project, models=f"{MODELS}    run = {key}\n")
+    checked = project.manage("check")
+    assert checked.returncode == code, checked.stderr
+    assert ("(flowcontrol.E010)" in checked.stderr) is bool(code)
+    assert ("acme_pack.Thing.run" in checked.stderr) is bool(code)
+
+
+URLS_HOOK = """
+@hookimpl
+def flowcontrol_register_urls():
+    return "acme_urls"
+"""
+
+ACME_URLS = """
+from django.http import HttpResponse
+from django.urls import path
+urlpatterns = [path("hello/", lambda request: HttpResponse("hello"), name="hello")]
+"""
+
+ROOT_URLS = """
+from django.urls import include, path
+urlpatterns = [path("flow/", include("flowcontrol.urls"))]
+"""
+
+VISIT = """
+import os
+os.environ["DJANGO_SETTINGS_MODULE"] = "site_settings"
+import django
+django.setup()
+from django.test import Client
+for path in ("/flow/packs/acme/hello/", "/flow/packs/zebra/", "/flow/packs/unknown/"):
+    answer = Client().post(path)
+    print(answer.status_code, answer.headers.get("Retry-After"), answer.content[:5])
+"""
+
+
+def pages(project: Project, code: str = ACME_URLS, *, root: str = ROOT_URLS) -> None:
+    project.install("acme", GOOD + URLS_HOOK)
+    project.write("acme_urls.py", code)
+    project.write("root_urls.py", root)
+    more = "ROOT_URLCONF = 'root_urls'\nALLOWED_HOSTS = ['*']\n"
+    project.write("site_settings.py", SETTINGS + more)
+    project.write("visit.py", VISIT)
+
+
+def test_the_pages_of_a_plugin_are_below_its_name(project: Project) -> None:
+    pages(project)
+    result = project.run("visit.py")
+    assert result.stdout.splitlines()[0] == "200 None b'hello'", result.stderr
+    reverse = "from django.urls import reverse; print(reverse('flowcontrol:acme:hello'))"
+    assert project.manage("shell", "-c", reverse).stdout.endswith("/flow/packs/acme/hello/\n")
+
+
+def test_the_pages_of_a_plugin_that_is_not_in_use_say_to_come_back(project: Project) -> None:
+    pages(project)
+    result = project.run("visit.py", FLOWCONTROL_PLUGINS="zebra")
+    answers = [line.split()[:2] for line in result.stdout.splitlines()]
+    assert answers == [["503", "60"], ["404", "None"], ["404", "None"]], result.stderr
+
+
+def test_pages_that_cannot_be_imported_leave_the_other_pages_alone(project: Project) -> None:
+    pages(project, "1 / 0")
+    result = project.run("visit.py")
+    assert result.stdout.splitlines()[0].startswith("503 60"), result.stderr
+    assert "pages cannot be used plugin=acme urls=acme_urls" in result.stderr
+
+
+def test_a_check_tells_that_pages_are_not_included(project: Project) -> None:
+    pages(project, root="urlpatterns = []")
+    checked = project.manage("check")
+    assert checked.returncode == 0
+    assert "(flowcontrol.W007)" in checked.stderr
+    pages_included = project.folder / "root_urls.py"
+    pages_included.write_text(ROOT_URLS)
+    assert "flowcontrol.W007" not in project.manage("check").stderr
+
+
+def test_an_answer_that_names_no_module_quarantines_the_plugin(project: Project) -> None:
+    project.install("acme", GOOD + URLS_HOOK.replace('"acme_urls"', "['acme_urls']"))
+    checked = project.manage("check")
+    assert checked.returncode == 1
+    assert "it has to return the path of a module" in checked.stderr

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from django.apps import apps
+from django.apps import AppConfig, apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info
 from django.core.checks import Warning as Caution
+from django.urls import get_resolver
 
 from . import conf, plugins, registry
 from .exceptions import ConfigurationError
@@ -23,11 +24,13 @@ __all__ = [
     "CHECK_IDS",
     "TAG",
     "check_deployment",
+    "check_foreign_keys",
     "check_names",
     "check_plugins",
     "check_scheduler",
     "check_settings",
     "check_time_zone",
+    "check_urls",
 ]
 
 #: ``manage.py check --tag flowcontrol``
@@ -44,12 +47,14 @@ CHECK_IDS: dict[str, str] = {
     "flowcontrol.E007": "The module flow_actions of an app cannot be imported.",
     "flowcontrol.E008": "A value in settings.FLOWCONTROL cannot be used.",
     "flowcontrol.E009": 'FLOWCONTROL["SCHEDULER"] names a scheduler that nobody provides.',
+    "flowcontrol.E010": "A model of a plugin has a foreign key to a table of flowcontrol's that the database holds.",
     "flowcontrol.W001": "settings.FLOWCONTROL has a key that means nothing.",
     "flowcontrol.W002": "A plugin works, but something about it looks like a mistake.",
     "flowcontrol.W003": "A plugin's app is not in INSTALLED_APPS.",
     "flowcontrol.W004": "A name does not begin with that of a plugin or the label of an app.",
     "flowcontrol.W005": "With --deploy: the list of plugins takes whatever is installed.",
     "flowcontrol.W006": "USE_TZ is off.",
+    "flowcontrol.W007": "A plugin has pages, and the project's URLs do not include them.",
     "flowcontrol.I001": "The environment replaces the project's list of plugins.",
 }
 
@@ -140,6 +145,42 @@ def check_names(**_: Any) -> list[CheckMessage]:
     ]
 
 
+def check_foreign_keys(**_: Any) -> list[CheckMessage]:
+    """That switching a plugin off keeps nobody from deleting: Django would not know its tables any more."""
+    return [
+        Error(
+            f"{model._meta.label}.{field.name} of the {report.title} is a foreign key to "
+            f"{field.related_model._meta.label} with a constraint in the database: while the plugin is switched off, "
+            "rows that it refers to cannot be deleted.",
+            hint="Write db_constraint=False, and make a migration.",
+            id="flowcontrol.E010",
+        )
+        for report in plugins.reports()
+        for config in apps.get_app_configs()
+        if report.app and _path(config) == report.app
+        for model in config.get_models(include_auto_created=True)
+        for field in model._meta.local_fields
+        if field.related_model
+        and field.related_model._meta.app_label == "flowcontrol"
+        and getattr(field, "db_constraint", False)
+    ]
+
+
+def check_urls(**_: Any) -> list[CheckMessage]:
+    """That the pages of plugins can be reached."""
+    having = [report for report in plugins.reports() if report.is_active and report.urls]
+    if not having or not getattr(settings, "ROOT_URLCONF", None) or "flowcontrol" in get_resolver().app_dict:
+        return []
+    return [
+        Caution(
+            f"The {report.title} has pages, which the project's URLs do not include.",
+            hint='Add path("flowcontrol/", include("flowcontrol.urls")) to them.',
+            id="flowcontrol.W007",
+        )
+        for report in having
+    ]
+
+
 def check_time_zone(**_: Any) -> list[CheckMessage]:
     """That dates are aware: waits of months cross changes of the clock."""
     if settings.USE_TZ:
@@ -170,7 +211,15 @@ def check_deployment(**_: Any) -> list[CheckMessage]:
     ]
 
 
-CHECKS = (check_settings, check_plugins, check_scheduler, check_names, check_time_zone)
+CHECKS = (
+    check_settings,
+    check_plugins,
+    check_scheduler,
+    check_names,
+    check_foreign_keys,
+    check_urls,
+    check_time_zone,
+)
 
 
 def _oddities(report: PluginReport) -> Iterator[CheckMessage]:
@@ -187,6 +236,8 @@ def _oddities(report: PluginReport) -> Iterator[CheckMessage]:
 
 
 def _is_installed_app(path: str) -> bool:
-    return any(
-        f"{type(config).__module__}.{type(config).__qualname__}" == path for config in apps.get_app_configs()
-    )
+    return any(_path(config) == path for config in apps.get_app_configs())
+
+
+def _path(config: AppConfig) -> str:
+    return f"{type(config).__module__}.{type(config).__qualname__}"

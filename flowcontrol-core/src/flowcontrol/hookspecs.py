@@ -45,6 +45,7 @@ __all__ = [
     "flowcontrol_register_filters",
     "flowcontrol_register_schedulers",
     "flowcontrol_register_triggers",
+    "flowcontrol_register_urls",
     "flowcontrol_run_finished",
     "flowcontrol_run_started",
     "hookimpl",
@@ -118,6 +119,17 @@ def flowcontrol_register_schedulers() -> Iterable[SchedulerSpec]:  # type: ignor
     Called and held to the same rules as ``flowcontrol_register_actions``. Registering selects nothing: only
     the project's setting does. What ``path`` names is a class that takes no arguments, see
     ``flowcontrol.schedulers``.
+    """
+
+
+@hookspec
+def flowcontrol_register_urls() -> str:  # type: ignore[empty-body]
+    """The plugin's own pages: the dotted path of a module with ``urlpatterns``.
+
+    Called once per process at start-up; the module is imported with the project's URLs. They are found below
+    ``packs/<plugin>/`` of ``flowcontrol.urls``, under names that begin with ``flowcontrol:<plugin>:``. An answer
+    that is no dotted path quarantines the plugin; a module that cannot be imported is logged, and its pages answer
+    503.
     """
 
 

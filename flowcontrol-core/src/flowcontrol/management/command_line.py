@@ -9,7 +9,7 @@ import argparse
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,8 @@ class Subcommand:
     #: Exit codes beside those that are alike for all.
     codes: Mapping[int, str] | None = None
     json_help: str = ""
+    #: By the value of the argument ``task``: handlers in place of ``handler``.
+    tasks: Mapping[str, str] = field(default_factory=dict)
 
 
 def add_subcommands(parser: CommandParser) -> None:
@@ -284,19 +286,48 @@ def _prune(parser: CommandParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="Tell how many there are, and delete nothing.")
 
 
+_PLUGIN_TASKS = {
+    "show": "plugin_details:show",
+    "doctor": "plugin_details:doctor",
+    "freeze": "plugins:freeze",
+    "purge": "purging:purge",
+}
+
+
+def _plugins(parser: CommandParser) -> None:
+    parser.add_argument(
+        "task",
+        nargs="?",
+        default="list",
+        choices=("list", *_PLUGIN_TASKS),
+        metavar="TASK",
+        help="list (the default); show NAME: all about one, and which flows use it; doctor: what is wrong with them, "
+        "actions included; freeze: the list and the requirements that bring exactly this set; purge NAME: remove what "
+        "one has in the database, before pip uninstall.",
+    )
+    parser.add_argument("name", nargs="?", default="", metavar="NAME", help="For show and purge.")
+    parser.add_argument("--constraints", action="store_true", help="freeze: only the requirements.")
+    parser.add_argument(
+        "--plan", action="store_true", help="purge: tell what would be removed, and do nothing."
+    )
+    parser.add_argument("--noinput", action="store_true", help="purge: do not ask.")
+
+
 _CHANGED = ("done", "refused")
 
 SUBCOMMANDS: dict[str, Subcommand] = {
     "plugins": Subcommand(
         "plugins:plugins",
-        "List plugins: which are in use and, of the others, why not.",
+        "List plugins: which are in use and, of the others, why not; or show, check, pin or remove them.",
+        _plugins,
         keys=(
             "name", "state", "distribution", "version", "source", "problem", "phase", "reason", "hint", "label",
-            "description", "api", "app", "actions", "triggers", "filters", "schedulers", "hooks", "warnings",
+            "description", "api", "app", "urls", "actions", "triggers", "filters", "schedulers", "hooks", "warnings",
             "import_ms",
         ),
         json_help='{"entries", "is_from_environment", "malformed", "plugins"}, of which "plugins" is a list of objects',
-        codes={0: "all plugins on the list are in use", 1: "one is not"},
+        tasks=_PLUGIN_TASKS,
+        codes={0: "all plugins on the list are in use; done", 1: "one is not; errors found; nothing removed"},
     ),
     "actions": Subcommand(
         "actions:actions",
@@ -408,6 +439,12 @@ SUBCOMMANDS: dict[str, Subcommand] = {
         _prune,
         keys=("runs", "history", "is_dry_run"),
         json_help="an object",
+    ),
+    "doctor": Subcommand(
+        "doctor:doctor",
+        "Look for what is wrong with the project: settings, plugins, migrations, clocks, workers, runs, flows.",
+        keys=("area", "level", "text", "advice"),
+        codes={0: "no errors (there may be warnings)", 1: "errors found"},
     ),
     "stats": Subcommand(
         "stats:stats",

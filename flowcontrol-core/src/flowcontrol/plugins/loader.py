@@ -74,6 +74,7 @@ class _Declarations(NamedTuple):
     triggers: tuple[TriggerSpec, ...] = ()
     filters: tuple[FilterSpec, ...] = ()
     schedulers: tuple[SchedulerSpec, ...] = ()
+    urls: str = ""
 
 
 def load_plugins(
@@ -310,6 +311,7 @@ def _load_one(
         triggers=tuple(one.name for one in declared.triggers),
         filters=tuple(one.name for one in declared.filters),
         schedulers=tuple(one.name for one in declared.schedulers),
+        urls=declared.urls,
         hooks=tuple(sorted(hooks)),
         warnings=tuple(_oddities(module, hooks)),
     )
@@ -454,7 +456,21 @@ def _declarations(namespace: str, hooks: dict[str, pluggy.HookImpl]) -> _Declara
         triggers=tuple(declared("flowcontrol_register_triggers", TriggerSpec)),
         filters=tuple(declared("flowcontrol_register_filters", FilterSpec)),
         schedulers=tuple(declared("flowcontrol_register_schedulers", SchedulerSpec)),
+        urls=_urls(hooks),
     )
+
+
+def _urls(hooks: dict[str, pluggy.HookImpl]) -> str:
+    hook = "flowcontrol_register_urls"
+    if hook not in hooks:
+        return ""
+    with _fence("declarations", hook):
+        urls = hooks[hook].function()
+    if not (isinstance(urls, str) and all(part.isidentifier() for part in urls.split("."))):
+        raise _LoadError(
+            "declarations", f'{hook} returned {urls!r}; it has to return the path of a module: "acme.urls".'
+        )
+    return urls
 
 
 def _require_declaration(namespace: str, hook: str, one: Any) -> None:

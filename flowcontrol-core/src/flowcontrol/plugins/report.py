@@ -59,6 +59,8 @@ class PluginReport:
     triggers: tuple[str, ...] = ()
     filters: tuple[str, ...] = ()
     schedulers: tuple[str, ...] = ()
+    #: Dotted path of the module with its pages, if it has some.
+    urls: str = ""
     #: Names of the hooks it implements.
     hooks: tuple[str, ...] = ()
     #: What is odd about it, though it works.

@@ -29,7 +29,9 @@ class Command(BaseCommand):
         add_subcommands(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        module_name, _, function = SUBCOMMANDS[options["subcommand"]].handler.partition(":")
+        subcommand = SUBCOMMANDS[options["subcommand"]]
+        handler_path = subcommand.tasks.get(options.get("task", ""), subcommand.handler)
+        module_name, _, function = handler_path.partition(":")
         handler = getattr(import_module(f"{_PACKAGE}.{module_name}"), function)
         console = Console(self.stdout, self.stderr, self.style, options["verbosity"])
         try:

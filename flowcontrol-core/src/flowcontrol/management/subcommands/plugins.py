@@ -7,11 +7,14 @@ from argparse import Namespace
 from collections.abc import Iterator
 from typing import Any
 
+from ... import __version__
 from ... import plugins as loaded_plugins
+from ...exceptions import PluginError
 from ...plugins import LoadedPlugins, PluginReport
+from ...suggestions import did_you_mean
 from ..output import Console, table
 
-__all__ = ["as_data", "listing", "plugins"]
+__all__ = ["as_data", "as_facts", "freeze", "listing", "named", "plugins"]
 
 
 def plugins(console: Console, options: Namespace) -> int:
@@ -32,14 +35,14 @@ def as_data(loaded: LoadedPlugins) -> dict[str, Any]:
         "entries": list(loaded.entries),
         "is_from_environment": loaded.is_from_environment,
         "malformed": list(loaded.malformed),
-        "plugins": [_report(report) for report in loaded.reports],
+        "plugins": [as_facts(report) for report in loaded.reports],
     }
 
 
-def _report(report: PluginReport) -> dict[str, Any]:
+def as_facts(report: PluginReport) -> dict[str, Any]:
     texts = (
         "name", "state", "distribution", "version", "source", "phase", "reason", "hint", "label", "description",
-        "api", "app",
+        "api", "app", "urls",
     )  # fmt: skip
     lists = ("actions", "triggers", "filters", "schedulers", "hooks", "warnings")
     return {
@@ -89,3 +92,34 @@ def _remarks(report: PluginReport, console: Console) -> Iterator[str]:
     for warning in report.warnings:
         yield ""
         yield f"{report.title}: {warning}"
+
+
+def named(options: Namespace) -> PluginReport:
+    """The plugin that was named, by its own name or that of its distribution. Raises ``PluginError``."""
+    reports = loaded_plugins.reports()
+    if not options.name:
+        raise PluginError(f"Name a plugin: flowcontrol plugins {options.task} NAME.")
+    for report in reports:
+        if options.name in (report.name, report.distribution):
+            return report
+    names = [report.name for report in reports]
+    advice = did_you_mean(options.name, names) or f"There are: {', '.join(names) or 'none'}."
+    raise PluginError(f'No plugin "{options.name}" is installed or on the list. {advice}')
+
+
+def freeze(console: Console, options: Namespace) -> int:
+    """The list to paste into the settings, and the requirements that bring exactly this set."""
+    active = [report for report in loaded_plugins.reports() if report.is_active]
+    names = [report.name for report in active]
+    versions = {"flowcontrol-core": __version__} | {
+        report.distribution: report.version for report in active if report.distribution
+    }
+    pins = [f"{name}=={version}" for name, version in versions.items()]
+    if options.as_json:
+        console.json({"plugins": names, "requirements": pins})
+    elif options.constraints:
+        console.lines(pins)
+    else:
+        listed = ", ".join(f'"{name}"' for name in names)
+        console.lines([f'FLOWCONTROL = {{"PLUGINS": [{listed}]}}', "", "# requirements.txt", *pins])
+    return 0

@@ -1,0 +1,246 @@
+"""What is wrong with a project, from its settings to its runs, and what to do about each: for ``flowcontrol doctor``.
+
+Every part is looked at for itself, so that what is broken hides nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import connections
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+
+from .. import conf, plugins, registry
+from ..engine import programs
+from ..engine.claims import database
+from ..engine.presence import active_plugins
+from ..engine.statistics import Statistics, statistics
+from ..exceptions import ConfigurationError, FlowcontrolError
+from ..models import Flow, Trigger
+from ..models.database import DatabaseNow
+from ..registry import MissingAction
+
+__all__ = ["AREAS", "Finding", "Level", "about_plugins", "diagnose"]
+
+#: Clocks that differ by more are worth a word: dates that Python writes are then ahead of the database's or behind.
+_SKEW_SECONDS = 2.0
+
+
+class Level(StrEnum):
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: how it is, and what to do about it."""
+
+    area: str
+    level: Level
+    text: str
+    advice: str = ""
+
+
+def diagnose() -> Iterator[Finding]:
+    """Every area's findings, or that it is well, or why it cannot be looked at."""
+    for area, look in AREAS.items():
+        try:
+            found = list(look())
+        except DatabaseError as error:
+            yield Finding(
+                area, Level.ERROR, f"Cannot be looked at: {str(error).strip()}", "See to the database."
+            )
+        except FlowcontrolError as error:
+            yield Finding(area, Level.ERROR, f"Cannot be looked at: {error}")
+        else:
+            yield from found or [Finding(area, Level.OK, "fine")]
+
+
+def _settings() -> Iterator[Finding]:
+    for sentence in conf.find_wrong():
+        yield Finding("settings", Level.ERROR, sentence, "Correct settings.FLOWCONTROL.")
+    for sentence in conf.find_unknown():
+        yield Finding("settings", Level.WARNING, sentence, "Correct settings.FLOWCONTROL.")
+    if not settings.USE_TZ:
+        yield Finding(
+            "settings",
+            Level.WARNING,
+            "USE_TZ is off, so dates are ambiguous twice a year.",
+            "Set it to True.",
+        )
+
+
+def about_plugins() -> Iterator[Finding]:
+    """Plugins that cannot be used, or look odd, and actions whose class cannot be imported; imports all of them."""
+    loaded = plugins.current()
+    for sentence in loaded.malformed:
+        yield Finding("plugins", Level.ERROR, sentence, 'Correct FLOWCONTROL["PLUGINS"].')
+    for report in loaded.problems:
+        yield Finding("plugins", Level.ERROR, f"The {report.title}: {report.reason}", report.hint)
+    for report in loaded.reports:
+        for sentence in report.warnings:
+            yield Finding("plugins", Level.WARNING, f"The {report.title}: {sentence}", "Tell its author.")
+        failures = loaded.failures[report.name]
+        if failures:
+            yield Finding(
+                "plugins",
+                Level.WARNING,
+                f"The {report.title}: {failures} of its notifications failed.",
+                "See the log.",
+            )
+    for name in registry.actions.names():
+        action = registry.actions.resolve(name)
+        if isinstance(action, MissingAction):
+            yield Finding("plugins", Level.ERROR, f'The action "{name}": {action.reason}', action.hint)
+
+
+def _database() -> Iterator[Finding]:
+    connection = connections[database()]
+    connection.ensure_connection()
+    executor = MigrationExecutor(connection)
+    waiting = [str(migration) for migration, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())]
+    if waiting:
+        yield Finding(
+            "database",
+            Level.ERROR,
+            f"Migrations are not applied: {', '.join(waiting[:5])}",
+            "manage.py migrate",
+        )
+
+
+def _clock() -> Iterator[Finding]:
+    told = _database_time()
+    if told is None:
+        return
+    skew = abs((timezone.now() - told).total_seconds())
+    if skew > _SKEW_SECONDS:
+        yield Finding(
+            "clock",
+            Level.WARNING,
+            f"This machine's clock and the database's differ by {skew:.1f} s.",
+            "Leases and waits go by the database's clock. Have both set by NTP.",
+        )
+
+
+def _database_time() -> datetime | None:
+    """By a statement of the ORM's, which needs a row to ask with."""
+    told: datetime | None = Flow.objects.using(database()).values_list(DatabaseNow(), flat=True).first()
+    return told
+
+
+def _scheduler() -> Iterator[Finding]:
+    try:
+        name = conf.settings.SCHEDULER
+    except ConfigurationError as error:
+        yield Finding("scheduler", Level.ERROR, str(error))
+        return
+    if name not in registry.schedulers:
+        yield Finding(
+            "scheduler",
+            Level.ERROR,
+            f'FLOWCONTROL["SCHEDULER"] is "{name}", which no loaded plugin provides.',
+            f"There are: {', '.join(registry.schedulers.names())}.",
+        )
+        return
+    told = statistics()
+    yield from _workers(told, name)
+
+
+def _workers(told: Statistics, scheduler: str) -> Iterator[Finding]:
+    alive = [worker for worker in told.workers if worker.is_alive]
+    overdue = sum(flow.overdue for flow in told.flows)
+    lag = max((flow.lag_seconds for flow in told.flows), default=0.0)
+    if overdue:
+        yield Finding(
+            "scheduler",
+            Level.WARNING if alive else Level.ERROR,
+            f"{overdue} runs are due for more than a minute, the first of them for {lag:.0f} s.",
+            "Start more workers, or see whether a step holds them." if alive else "Start a worker.",
+        )
+    elif not alive and scheduler == "polling":
+        yield Finding(
+            "scheduler",
+            Level.WARNING,
+            "No worker is at work.",
+            "manage.py flowcontrol worker, or flowcontrol tick by cron.",
+        )
+    mine = active_plugins()
+    for worker in alive:
+        if worker.plugins != mine:
+            yield Finding(
+                "scheduler",
+                Level.WARNING,
+                f"The worker {worker.name} has other plugins than this process: {_difference(worker.plugins, mine)}.",
+                "Install the same everywhere and restart, unless that is what you mean.",
+            )
+
+
+def _difference(theirs: Mapping[str, str], mine: Mapping[str, str]) -> str:
+    told = [f"it lacks {name} {version}" for name, version in mine.items() if name not in theirs]
+    told += [f"it has {name} {version} as well" for name, version in theirs.items() if name not in mine]
+    told += [
+        f"it has {name} {theirs[name]}, and here is {version}"
+        for name, version in mine.items()
+        if name in theirs and theirs[name] != version
+    ]
+    return "; ".join(told)
+
+
+def _runs() -> Iterator[Finding]:
+    told = statistics()
+    for blocked in told.blocked:
+        yield Finding(
+            "runs",
+            Level.WARNING,
+            f'{blocked.count} runs of "{blocked.flow}" are blocked: {blocked.reason}',
+            "They go on by themselves when a worker has what is missing.",
+        )
+    for flow in told.flows:
+        if flow.failed:
+            yield Finding(
+                "runs",
+                Level.WARNING,
+                f'{flow.failed} runs of "{flow.flow}" failed within 24 hours.',
+                f"manage.py flowcontrol runs --flow {flow.flow} --status failed, then restart them.",
+            )
+
+
+def _flows() -> Iterator[Finding]:
+    for flow in Flow.objects.using(database()).active().with_published():
+        assert flow.published is not None, "active() is about published ones"
+        for node in programs.for_version(flow.published).nodes:
+            if isinstance(node.action, MissingAction):
+                yield Finding(
+                    "flows",
+                    Level.WARNING,
+                    f'Step "{node.id}" of "{flow.slug}" uses {node.action.name}. {node.action.reason}',
+                    node.action.hint,
+                )
+    known = set(registry.triggers.names())
+    for on, slug in Trigger.objects.using(database()).values_list("on", "flow__slug"):
+        if on not in known:
+            yield Finding(
+                "flows",
+                Level.WARNING,
+                f'A trigger of "{slug}" waits for {on}, which nothing registers.',
+                "Install the plugin that fires it, or delete the trigger.",
+            )
+
+
+#: What is looked at, in this order.
+AREAS: Mapping[str, Callable[[], Iterator[Finding]]] = {
+    "settings": _settings,
+    "plugins": about_plugins,
+    "database": _database,
+    "clock": _clock,
+    "scheduler": _scheduler,
+    "runs": _runs,
+    "flows": _flows,
+}

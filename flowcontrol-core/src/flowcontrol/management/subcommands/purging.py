@@ -1,0 +1,103 @@
+"""``flowcontrol plugins purge``: what a pack leaves in the database, removed while the pack is still installed."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator
+
+from django.apps import AppConfig, apps
+from django.contrib.contenttypes.models import ContentType
+from django.core.management import call_command
+from django.db import connections, transaction
+from django.db.migrations.recorder import MigrationRecorder
+
+from ...engine.claims import database
+from ...exceptions import FlowcontrolError
+from ...models import FlowRun, Trigger
+from ...plugins import PluginReport
+from ..output import Console, counted
+from ..usage import flows_using
+from .plugins import named
+
+__all__ = ["purge"]
+
+
+class CannotPurge(FlowcontrolError):
+    """What a pack left cannot be removed now."""
+
+
+def purge(console: Console, options: Namespace) -> int:
+    """Tell what refers to the pack, remove its tables and what Django keeps about them. Flows are never touched.
+
+    Raises ``CannotPurge`` when Django does not know the pack's app, whose migrations have to be run backwards.
+    """
+    report = named(options)
+    config = _app_of(report)
+    console.lines(_references(report))
+    steps = list(_plan(config))
+    if steps:
+        console.lines(["", "To be removed:", *(f"  {step}" for step in steps)])
+    else:
+        console.line("It has nothing of its own in the database.")
+    if options.plan:
+        return 0
+    if steps and not options.noinput and input(f'\nType "{report.name}" to remove this: ') != report.name:
+        console.line("Nothing was removed.")
+        return 1
+    if config is not None:
+        _remove(config, console)
+    console.lines(["", f"Now: pip uninstall {report.distribution}, and restart."])
+    return 0
+
+
+def _app_of(report: PluginReport) -> AppConfig | None:
+    if not report.distribution:
+        raise CannotPurge(f'"{report.name}" is part of the project, and no installed distribution.')
+    if not report.app:
+        return None
+    found = (one for one in apps.get_app_configs() if _path(one) == report.app)
+    config = next(found, None)
+    if config is None:
+        raise CannotPurge(
+            f"{report.app} is not in INSTALLED_APPS, so its migrations cannot be run backwards. Switch the plugin on "
+            "for this one command."
+        )
+    return config
+
+
+def _path(config: AppConfig) -> str:
+    return f"{type(config).__module__}.{type(config).__qualname__}"
+
+
+def _references(report: PluginReport) -> Iterator[str]:
+    prefix = f"{report.name}."
+    used = flows_using(prefix)
+    waiting = FlowRun.objects.using(database()).live().filter(needs__startswith=prefix).count()
+    triggers = Trigger.objects.using(database()).filter(on__startswith=prefix)
+    for slug, names in used.items():
+        yield f'The flow "{slug}" uses {", ".join(names)}. It stays, and its runs will be blocked there.'
+    for on, slug in triggers.order_by("flow__slug", "on").values_list("on", "flow__slug"):
+        yield f'A trigger of the flow "{slug}" is {on}. It stays, and will never fire.'
+    if waiting:
+        yield f"{counted(waiting, 'run')} blocked on its actions."
+    if not used:
+        yield f"No published flow uses {report.name}."
+
+
+def _plan(config: AppConfig | None) -> Iterator[str]:
+    if config is None:
+        return
+    applied = MigrationRecorder(connections[database()]).applied_migrations()
+    if any(app == config.label for app, _ in applied):
+        yield f"tables of {config.label}: manage.py migrate {config.label} zero"
+    kinds = ContentType.objects.using(database()).filter(app_label=config.label)
+    for kind in kinds.order_by("model"):
+        yield f"content type and permissions of {kind.app_label}.{kind.model}"
+
+
+def _remove(config: AppConfig, console: Console) -> None:
+    call_command("migrate", config.label, "zero", database=database(), verbosity=0, stdout=console.stdout)
+    with transaction.atomic(using=database()):
+        # The permissions go with them.
+        ContentType.objects.using(database()).filter(app_label=config.label).delete()
+    console.line(f"Removed what {config.label} had in the database.")

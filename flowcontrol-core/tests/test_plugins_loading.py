@@ -152,7 +152,12 @@ def test_a_plugin_that_is_switched_off_is_not_imported_and_its_actions_say_so(
     missing = registry.actions.resolve("acme.act")
     assert isinstance(missing, registry.MissingAction)
     assert 'is installed, but FLOWCONTROL["PLUGINS"] leaves it out' in missing.reason
-    assert missing.hint == 'Add "acme" to the list and restart.'
+    assert missing.hint == 'Take "-acme" off the list and restart.'
+
+
+def test_a_plugin_that_is_not_named_is_to_be_added_to_the_list(install: Install, load: Load) -> None:
+    install("acme")
+    assert report_of(load("zebra"), "acme").hint == 'Add "acme" to the list and restart.'
 
 
 BROKEN: list[tuple[str, str, str]] = [

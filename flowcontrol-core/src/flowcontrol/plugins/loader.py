@@ -28,7 +28,7 @@ from .entry_points import Installed, canonical, installed_plugins
 from .loaded import HookFunction, LoadedPlugins, current, is_loaded, use
 from .policy import Policy, policy_of
 from .report import PluginReport, Problem, State
-from .selection import ENVIRONMENT, Rejected, in_force, select
+from .selection import ENVIRONMENT, Rejected, in_force, removal_of, select
 
 __all__ = [
     "app_failed",
@@ -227,7 +227,10 @@ def _load(installed: tuple[Installed, ...], entries: Sequence[str] | None) -> Lo
     listed = (
         "the environment variable FLOWCONTROL_PLUGINS" if is_from_environment else 'FLOWCONTROL["PLUGINS"]'
     )
-    reports += [_disabled(plugin, listed) for plugin in selection.disabled]
+    reports += [
+        _disabled(plugin, listed, removal_of(plugin, entries), is_from_environment=is_from_environment)
+        for plugin in selection.disabled
+    ]
     for report in reports:
         prefix = canonical(report.name.partition(".")[0])
         if not report.is_active and prefix not in active:
@@ -258,7 +261,10 @@ def _rejected(one: Rejected, entries: Sequence[str]) -> PluginReport:
     )
 
 
-def _disabled(plugin: Installed, listed: str) -> PluginReport:
+def _disabled(plugin: Installed, listed: str, removal: str, *, is_from_environment: bool) -> PluginReport:
+    way_back = f'Take "{removal}" off the list' if removal else f'Add "{plugin.name}" to the list'
+    if is_from_environment:
+        way_back = f"{way_back}, or unset it,"
     return PluginReport(
         plugin.name,
         State.DISABLED,
@@ -266,7 +272,7 @@ def _disabled(plugin: Installed, listed: str) -> PluginReport:
         version=plugin.version,
         source=plugin.source,
         reason=f"The {plugin} is installed, but {listed} leaves it out.",
-        hint=f'Add "{plugin.name}" to the list and restart.',
+        hint=f"{way_back} and restart.",
         app=plugin.app,
     )
 

@@ -114,6 +114,29 @@ def test_a_purge_removes_tables_and_content_types_and_no_flow(acme: Project) -> 
     assert "It has nothing of its own in the database." in again.stdout
 
 
+def test_a_purge_takes_the_permission_to_use_the_actions_with_it(acme: Project) -> None:
+    code = (
+        "from django.contrib.auth.models import Permission;"
+        "print(*Permission.objects.filter(codename__startswith='use_').values_list('codename', flat=True))"
+    )
+    assert acme.manage("shell", "-v", "0", "-c", code).stdout.split() == ["use_acme", "use_zebra"]
+    planned = acme.manage("flowcontrol", "plugins", "purge", "acme", "--plan").stdout
+    assert "permission Flow control | flow | Can use actions of acme in flows" in planned
+    acme.manage("flowcontrol", "plugins", "purge", "acme", "--noinput")
+    assert acme.manage("shell", "-v", "0", "-c", code).stdout.split() == ["use_zebra"]
+
+
+def test_a_purge_works_in_a_project_without_users(project: Project) -> None:
+    settings = (project.folder / "site_settings.py").read_text().replace('"django.contrib.auth", ', "")
+    project.write("site_settings.py", settings.replace('"django.contrib.contenttypes", ', ""))
+    assert "contrib" not in (project.folder / "site_settings.py").read_text()
+    migrated = project.manage("migrate")
+    assert migrated.returncode == 0, migrated.stderr
+    purged = project.manage("flowcontrol", "plugins", "purge", "zebra", "--noinput")
+    assert purged.returncode == 0, purged.stderr
+    assert "It has nothing of its own in the database." in purged.stdout
+
+
 def test_a_plugin_that_is_switched_off_cannot_be_purged(acme: Project) -> None:
     purged = acme.manage("flowcontrol", "plugins", "purge", "acme", "--noinput", FLOWCONTROL_PLUGINS="zebra")
     assert purged.returncode == 1

@@ -46,7 +46,8 @@ def name(subject: Subject) -> Iterator[str]:
     fix='Write dependencies = ["flowcontrol-core>=0.1,<0.2"].',
 )
 def requirement(subject: Subject) -> Iterator[str]:
-    requires = subject.distribution.requires or []
+    # Without those of extras, which nobody has to install.
+    requires = [one.partition(";")[0] for one in subject.distribution.requires or () if "extra ==" not in one]
     cores = [one for one in requires if re.match(r"flowcontrol[-_.]core\b", one, re.IGNORECASE)]
     if not cores:
         yield "It does not depend on flowcontrol-core."

@@ -1,0 +1,58 @@
+"""Packs made with the template: baked, built, installed beside the core, and their tests run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from cookiecutter.main import cookiecutter
+
+__all__ = ["PACKS", "ROOT", "TEMPLATE", "bake", "install", "own_tests", "python"]
+
+ROOT = Path(__file__).resolve().parents[1]
+TEMPLATE = ROOT / "cookiecutter-action"
+#: Packs that were made with it and are kept.
+PACKS = sorted((ROOT / "tests" / "packs").glob("flowcontrol-actions-*"))
+
+
+def bake(folder: Path, **answers: str) -> Path:
+    """A new pack in the folder; raises ``FailedHookException`` when an answer is refused."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = cookiecutter(str(TEMPLATE), no_input=True, extra_context=answers, output_dir=str(folder))
+    return Path(made)
+
+
+def install(pack: Path, folder: Path) -> Path:
+    """The folder in which the pack's wheel is installed, and nothing else."""
+    site, wheels = folder / "site", folder / "wheels"
+    _run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(wheels)], pack)
+    (wheel,) = wheels.glob("*.whl")
+    _run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(site), str(wheel)], pack)
+    return site
+
+
+def own_tests(pack: Path, site: Path) -> subprocess.CompletedProcess[str]:
+    """Run the pack's tests against what is installed in ``site``, as its author does."""
+    return python(["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"], pack, site)
+
+
+def python(arguments: list[str], pack: Path, site: Path) -> subprocess.CompletedProcess[str]:
+    """A Python beside whose packages the pack is installed."""
+    unwanted = ("DJANGO_", "FLOWCONTROL_", "PYTEST_")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
+    path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=pack,
+        env={**inherited, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def _run(command: list[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,173 @@
+"""The template for packs: every variant works as it is, awkward answers are refused or survive, and red is seen."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from baking import PACKS, TEMPLATE, bake, install, own_tests, python
+from cookiecutter.exceptions import FailedHookException
+
+LICENSES = json.loads((TEMPLATE / "cookiecutter.json").read_text())["license"]
+VARIANTS = [
+    {"kind": kind, "trigger": trigger, "license": license_}
+    for kind, trigger, license_ in zip(
+        ["light", "light", "app", "app"], ["no", "yes", "no", "yes"], LICENSES, strict=True
+    )
+]
+
+#: In the words of people who do not think of quoting.
+AWKWARD = [
+    {"description": "It says \"hi\" \\ and 'bye', <b>ünïcode</b> & 100 %"},
+    {"author": 'Zoë O\'Neil "Z" <zoe@example.org>'},
+    {"pack_name": "a", "action_name": "b2"},
+    {"pack_name": "very_long_name_of_a_pack", "action_name": "do_it_now_please"},
+    {"description": "x" * 300},
+]
+
+REFUSED = [
+    ({"pack_name": "Acme"}, "Use small letters"),
+    ({"pack_name": "acme-mail"}, "Use small letters"),
+    ({"pack_name": "9lives"}, "begin with a letter"),
+    ({"pack_name": "class"}, "a word of Python's own"),
+    ({"pack_name": "builtin"}, "is reserved"),
+    ({"pack_name": "flow"}, "is reserved"),
+    ({"pack_name": "flowcontrol_mail"}, "begins with flowcontrol"),
+    ({"action_name": "Send it"}, "The name of the action is 'Send it'"),
+    ({"action_name": "return"}, "a word of Python's own"),
+    ({"description": " "}, "has to be one line of text"),
+]
+
+
+def read(pack: Path) -> None:
+    """Everything in it can be read by what reads it, and is as ruff wants it."""
+    for path in pack.rglob("*.py"):
+        compile(path.read_text(encoding="utf-8"), str(path), "exec")
+    tomllib.loads((pack / "pyproject.toml").read_text(encoding="utf-8"))
+    json.loads((pack / ".flowcontrol-template.json").read_text(encoding="utf-8"))
+    yaml.safe_load((pack / ".github/workflows/test.yml").read_text(encoding="utf-8"))
+    left = [path for path in pack.rglob("*") if path.is_file() and path.suffix not in (".mo", ".html")]
+    for path in left:
+        assert "cookiecutter." not in path.read_text(encoding="utf-8"), f"{path} was not rendered"
+    command = [
+        sys.executable,
+        "-m",
+        "ruff",
+        "check",
+        "--isolated",
+        "--select",
+        "E,F,I,UP,W",
+        "--line-length",
+        "400",
+        ".",
+    ]
+    linted = subprocess.run(command, cwd=pack, capture_output=True, text=True, check=False)
+    assert linted.returncode == 0, linted.stdout
+
+
+@pytest.mark.parametrize("answers", [*VARIANTS, *AWKWARD], ids=str)
+def test_every_variant_can_be_read(answers: dict[str, str], tmp_path: Path) -> None:
+    pack = bake(tmp_path, **answers)
+    read(pack)
+    app = pack / "src" / f"flowcontrol_actions_{answers.get('pack_name', 'acme')}" / "apps.py"
+    assert app.exists() is (answers.get("kind") == "app")
+    told = json.loads((pack / ".flowcontrol-template.json").read_text())["answers"]
+    assert {key: told[key] for key in answers} == answers
+
+
+def test_what_the_template_makes_is_formatted(tmp_path: Path) -> None:
+    for variant in VARIANTS:
+        bake(tmp_path / "-".join(variant.values()), **variant)
+    command = [sys.executable, "-m", "ruff", "format", "--isolated", "--line-length", "110", "--diff", "."]
+    formatted = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert formatted.returncode == 0, formatted.stdout
+
+
+@pytest.mark.parametrize(("answers", "says"), REFUSED, ids=[str(answers) for answers, _ in REFUSED])
+def test_a_bad_answer_is_refused_before_anything_is_written(
+    answers: dict[str, str], says: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(FailedHookException):
+        bake(tmp_path, **answers)
+    assert says in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+EXAMPLE = """
+import os, re, sys
+from pathlib import Path
+sys.path.insert(0, "tests")
+os.environ["DJANGO_SETTINGS_MODULE"] = "pack_settings"
+import django
+django.setup()
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+from flowcontrol.documents import import_flow, parse_yaml
+from flowcontrol.engine import execute_run, start_flow
+text = re.search(r"```yaml\\n(.*?)```", Path("README.md").read_text(), re.S)[1]
+(document,) = parse_yaml(text)
+run = execute_run(start_flow(import_flow(document), state={"name": "Ada"}).run)
+print(run.status, dict(run.state), run.reason)
+"""
+
+
+@pytest.mark.parametrize("answers", [VARIANTS[0], VARIANTS[3]], ids=str)
+def test_a_new_packs_tests_are_green_and_its_example_runs(answers: dict[str, str], tmp_path: Path) -> None:
+    pack = bake(tmp_path, **answers)
+    site = install(pack, tmp_path)
+    done = own_tests(pack, site)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout
+    assert "failed" not in done.stdout
+    example = python(["-c", EXAMPLE], pack, site)
+    assert "completed" in example.stdout, example.stdout + example.stderr
+    assert "Hello, Ada!" in example.stdout
+    shown = python(["-m", "flowcontrol.testing", "acme", "--json"], pack, site)
+    rules = {one["rule"]: one["outcome"] for one in json.loads(shown.stdout)["rules"]}
+    assert rules["P4"] == "passed", "looked at in the wheel"
+
+
+def test_a_new_pack_whose_action_is_broken_is_red(tmp_path: Path) -> None:
+    pack = bake(tmp_path)
+    actions = pack / "src/flowcontrol_actions_acme/actions.py"
+    actions.write_text(actions.read_text().replace("context.render(", "str("))
+    done = own_tests(pack, install(pack, tmp_path))
+    assert done.returncode == 1
+    assert "test_the_text_is_put_together_from_the_state" in done.stdout
+
+
+# -- packs that were made with it ------------------------------------------------------------------------------
+
+#: What an author leaves alone, so that it can be compared.
+SHARED = (
+    ".github/workflows/test.yml",
+    ".gitignore",
+    ".flowcontrol-template.json",
+    "LICENSE",
+    "pyproject.toml",
+    "tests/conftest.py",
+    "tests/pack_settings.py",
+)
+
+
+@pytest.mark.parametrize("pack", PACKS, ids=lambda pack: pack.name)
+def test_a_pack_made_with_the_template_has_not_drifted_from_it(pack: Path, tmp_path: Path) -> None:
+    answers = json.loads((pack / ".flowcontrol-template.json").read_text())["answers"]
+    anew = bake(tmp_path, **answers)
+    for name in SHARED:
+        assert (pack / name).read_text() == (anew / name).read_text(), f"{name} differs from the template's"
+
+
+@pytest.mark.parametrize("pack", PACKS, ids=lambda pack: pack.name)
+def test_a_pack_made_with_the_template_passes_its_tests(pack: Path, tmp_path: Path) -> None:
+    done = own_tests(pack, install(pack, tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_packs_of_both_kinds_were_made() -> None:
+    assert [pack.name for pack in PACKS] == ["flowcontrol-actions-ledger", "flowcontrol-actions-relay"]

@@ -13,7 +13,7 @@ from flowcontrol import registry
 from flowcontrol.documents import import_flow
 from flowcontrol.engine import start_flow
 from flowcontrol.engine.presence import active_plugins
-from flowcontrol.management.diagnosis import Finding, diagnose
+from flowcontrol.management.diagnosis import AREAS, Finding, diagnose
 from flowcontrol.models import FlowRun, Worker
 from test_plugins_processes import Project, app_pack, broken
 from test_plugins_processes import project as project  # noqa: PLC0414  # a fixture
@@ -168,6 +168,28 @@ def test_the_doctor_finds_what_is_wrong_in_one_go_without_a_database(project: Pr
     } <= found
     assert {("scheduler", "error"), ("flows", "error")} <= found
     assert not (project.folder / "db.sqlite3").exists() or "Migrations are not applied" in diagnosed.stdout
+
+
+@pytest.mark.django_db
+@pytest.mark.every_database
+def test_clocks_that_differ_are_told_in_a_project_without_flows(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [finding.level for finding in findings("clock")] == ["ok"]
+    ahead = timezone.now() + timedelta(seconds=90)
+    monkeypatch.setattr("flowcontrol.management.diagnosis.timezone.now", lambda: ahead)
+    (finding,) = findings("clock")
+    assert finding.level == "warning"
+    assert "differ by 9" in finding.text
+
+
+def test_the_doctor_goes_on_without_a_database_driver_or_any_database(project: Project) -> None:
+    settings = (project.folder / "site_settings.py").read_text()
+    project.write("site_settings.py", f"{settings}\nDATABASES = {{}}\n")
+    diagnosed = project.manage("flowcontrol", "doctor", "--json")
+    assert diagnosed.returncode == 1, diagnosed.stderr
+    found = {one["area"]: one for one in json.loads(diagnosed.stdout)}
+    assert set(found) == set(AREAS)
+    assert "settings.DATABASES is improperly configured" in found["database"]["text"]
+    assert (found["settings"]["level"], found["plugins"]["level"]) == ("ok", "error")
 
 
 def findings(area: str) -> list[Finding]:

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from .. import conf, plugins, registry
@@ -57,8 +58,9 @@ def diagnose() -> Iterator[Finding]:
             yield Finding(
                 area, Level.ERROR, f"Cannot be looked at: {str(error).strip()}", "See to the database."
             )
-        except FlowcontrolError as error:
-            yield Finding(area, Level.ERROR, f"Cannot be looked at: {error}")
+        except Exception as error:  # noqa: BLE001  whatever is broken there, the other areas are to be looked at
+            told = str(error) if isinstance(error, FlowcontrolError) else f"{type(error).__name__}: {error}"
+            yield Finding(area, Level.ERROR, f"Cannot be looked at: {told}")
         else:
             yield from found or [Finding(area, Level.OK, "fine")]
 
@@ -116,10 +118,7 @@ def _database() -> Iterator[Finding]:
 
 
 def _clock() -> Iterator[Finding]:
-    told = _database_time()
-    if told is None:
-        return
-    skew = abs((timezone.now() - told).total_seconds())
+    skew = abs((timezone.now() - _database_time()).total_seconds())
     if skew > _SKEW_SECONDS:
         yield Finding(
             "clock",
@@ -129,9 +128,13 @@ def _clock() -> Iterator[Finding]:
         )
 
 
-def _database_time() -> datetime | None:
-    """By a statement of the ORM's, which needs a row to ask with."""
-    told: datetime | None = Flow.objects.using(database()).values_list(DatabaseNow(), flat=True).first()
+def _database_time() -> datetime:
+    """Asked with a row of the one table that has some as soon as there are any tables."""
+    connection = connections[database()]
+    recorded = MigrationRecorder(connection).migration_qs.values_list(DatabaseNow(), flat=True)
+    told: datetime | None = recorded.first()
+    if told is None:
+        raise FlowcontrolError("The clock cannot be asked for before the first migration.")
     return told
 
 

@@ -12,7 +12,7 @@ import pytest
 from django.core.checks import Error, Info
 from django.core.checks import Warning as Caution
 from django.test import override_settings
-from flowcontrol import checks, hookspecs, plugins, registry, schedulers
+from flowcontrol import __version__, checks, hookspecs, plugins, registry, schedulers
 from flowcontrol.exceptions import PluginError
 from flowcontrol.plugins.entry_points import scan
 from flowcontrol.plugins.loaded import LoadedPlugins
@@ -289,6 +289,71 @@ def test_a_plugin_names_the_least_api_it_needs(
             report.reason == f"It needs the plugin API {asked}, and the installed flowcontrol-core has 1.0."
         )
         assert asked in messages()["flowcontrol.E004"]
+
+
+HEARS = """
+heard = []
+
+@hookimpl
+def flowcontrol_run_finished():
+    heard.append("finished")
+"""
+
+
+def test_an_old_plugin_goes_on_working_with_a_newer_core(
+    install: Install, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It asks for the API of its time, takes fewer arguments, and knows nothing of the hooks that came since."""
+    monkeypatch.setattr("flowcontrol.plugins.loader.API_VERSION", "1.7")
+    install("acme", GOOD + HEARS)
+    report = report_of(load(), "acme")
+    assert (report.state, report.api, report.warnings) == (State.ACTIVE, "1.0", ())
+    assert report.actions == ("acme.act",)
+    plugins.notify("flowcontrol_run_finished", run=RUN)
+    assert sys.modules["flowcontrol_actions_acme_hooks"].heard == ["finished"]
+
+
+def test_a_plugin_of_an_older_major_api_is_left_out_with_where_to_look(
+    install: Install, load: Load, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flowcontrol.plugins.loader.API_VERSION", "2.0")
+    install("acme")
+    with (site / "flowcontrol_actions_acme-1.0.dist-info" / "METADATA").open("a") as metadata:
+        metadata.write("Project-URL: Source, https://example.org/acme\n")
+    report = report_of(load(), "acme")
+    assert (report.state, report.problem) == (State.QUARANTINED, Problem.API)
+    assert report.reason == "It needs the plugin API 1.0, and the installed flowcontrol-core has 2.0."
+    assert report.hint.startswith(
+        "pip install --upgrade flowcontrol-actions-acme, or see https://example.org/acme. "
+    )
+    assert "acme.act" not in registry.actions
+
+
+@pytest.mark.parametrize(
+    "of_the_future",
+    [
+        "@hookimpl\ndef flowcontrol_run_started(run, weather): pass\n",
+        "@hookimpl(wrapper=True)\ndef flowcontrol_run_started(run): yield\n",
+        "@hookimpl\ndef flowcontrol_register_actions(): return [object()]\n",
+    ],
+)
+def test_a_plugin_that_is_too_new_is_told_so_whatever_else_is_new_about_it(
+    of_the_future: str, install: Install, load: Load
+) -> None:
+    install("acme", GOOD.replace('"1.0"', '"1.4"') + of_the_future)
+    report = report_of(load(), "acme")
+    assert (report.problem, report.phase) == (Problem.API, "api")
+    assert report.hint.startswith("pip install --upgrade flowcontrol-core")
+
+
+def test_a_plugin_that_imports_what_the_core_does_not_have_is_made_for_another_one(
+    install: Install, load: Load
+) -> None:
+    install("acme", "from flowcontrol.hookspecs import Forecast\n" + GOOD)
+    report = report_of(load(), "acme")
+    assert report.state is State.QUARANTINED
+    assert "cannot import name 'Forecast' from 'flowcontrol.hookspecs'" in report.reason
+    assert report.hint.startswith(f"It is made for another flowcontrol-core than {__version__}: pip check")
 
 
 @pytest.mark.parametrize("name", ["flow", "core", "flowcontrol", "Acme", "acme-mail", "9lives"])

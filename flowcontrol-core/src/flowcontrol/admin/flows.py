@@ -24,6 +24,7 @@ from ..models import Flow, FlowRun, FlowVersion, Trigger
 from .counts import live_counts
 from .forms import DraftForm, ImportForm, PublishForm, StartForm, TriggerForm, present_documents
 from .generic import ModelAdmin, StackedInline
+from .notices import notices
 from .trees import rows_of
 from .views import STYLE, View, admin_path, change_url, find, has_permission, log_changes, require
 
@@ -299,7 +300,11 @@ class FlowAdmin(ModelAdmin[Flow]):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        context = {"may_import": self.has_import_permission(request), **(extra_context or {})}
+        context = {
+            "may_import": self.has_import_permission(request),
+            "notices": notices(),
+            **(extra_context or {}),
+        }
         return super().changelist_view(request, context)
 
     def import_view(self, request: HttpRequest) -> HttpResponse:

@@ -20,7 +20,7 @@ from django.utils import timezone
 from .. import conf, plugins, registry
 from ..engine import programs
 from ..engine.claims import database
-from ..engine.presence import active_plugins
+from ..engine.presence import active_plugins, difference
 from ..engine.statistics import Statistics, statistics
 from ..exceptions import ConfigurationError, FlowcontrolError
 from ..models import Flow, Trigger
@@ -180,20 +180,9 @@ def _workers(told: Statistics, scheduler: str) -> Iterator[Finding]:
             yield Finding(
                 "scheduler",
                 Level.WARNING,
-                f"The worker {worker.name} has other plugins than this process: {_difference(worker.plugins, mine)}.",
+                f"The worker {worker.name} has other plugins than this process: {difference(worker.plugins, mine)}.",
                 "Install the same everywhere and restart, unless that is what you mean.",
             )
-
-
-def _difference(theirs: Mapping[str, str], mine: Mapping[str, str]) -> str:
-    told = [f"it lacks {name} {version}" for name, version in mine.items() if name not in theirs]
-    told += [f"it has {name} {version} as well" for name, version in theirs.items() if name not in mine]
-    told += [
-        f"it has {name} {theirs[name]}, and here is {version}"
-        for name, version in mine.items()
-        if name in theirs and theirs[name] != version
-    ]
-    return "; ".join(told)
 
 
 def _runs() -> Iterator[Finding]:

@@ -393,6 +393,17 @@ def test_a_server_goes_on_without_a_pack_whose_app_is_broken(
     assert says in result.stderr
 
 
+def test_an_app_module_that_cannot_be_imported_stops_nothing_once_its_pack_is_switched_off(
+    project: Project,
+) -> None:
+    app_pack(project, apps="1 / 0\n" + APPS)
+    assert "ZeroDivisionError" in project.run("server.py").stderr, "Django imports it before anybody can help"
+    switched_off = project.run("server.py", FLOWCONTROL_PLUGINS="*,-acme,-builtin")
+    assert switched_off.stdout.splitlines()[0] == "acme:disabled zebra:active", switched_off.stderr
+    listed = project.manage("flowcontrol", "plugins", FLOWCONTROL_PLUGINS="*,-acme,-builtin")
+    assert listed.returncode == 0, listed.stderr
+
+
 @BROKEN_APPS
 def test_schema_commands_refuse_to_go_on_without_a_packs_models(
     pack: dict[str, str], phase: str, says: str, project: Project

@@ -13,6 +13,8 @@ import yaml
 from baking import PACKS, TEMPLATE, bake, install, own_tests, python
 from cookiecutter.exceptions import FailedHookException
 
+pytestmark = pytest.mark.own_database
+
 LICENSES = json.loads((TEMPLATE / "cookiecutter.json").read_text())["license"]
 VARIANTS = [
     {"kind": kind, "trigger": trigger, "license": license_}

@@ -18,6 +18,8 @@ from flowcontrol.models import FlowRun, Worker
 from test_plugins_processes import Project, app_pack, broken
 from test_plugins_processes import project as project  # noqa: PLC0414  # a fixture
 
+pytestmark = pytest.mark.own_database
+
 ACTIONS = """
 from flowcontrol.base import BaseAction
 

@@ -49,7 +49,7 @@ def another_has(action: str) -> bool:
 
 
 def wake_blocked() -> int:
-    """A worker starts: runs that are blocked on what it has are due at once; returns how many."""
+    """Runs that are blocked on what this process has are due at once; returns how many."""
     clock = Clock()
     # None is due later than that, and the date is what there is an index on.
     blocked = _blocked().filter(due_at__lte=clock.after(recheck()), needs__in=own_actions())

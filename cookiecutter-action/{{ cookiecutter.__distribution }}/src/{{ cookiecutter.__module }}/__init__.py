@@ -1,0 +1,1 @@
+"""{{ cookiecutter.__title }} for flowcontrol. Imports nothing: see ``plugin`` for what is declared."""

@@ -16,6 +16,9 @@ settings.register_profile(
 settings.register_profile("ci", settings.get_profile("default"), max_examples=200, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+#: Distributions of their own, whose tests tests/test_template.py runs where they are installed.
+collect_ignore = ["tests/packs"]
+
 #: Server of each marker that names one.
 _SERVERS = {server.name: server for server in databases.SERVERS}
 

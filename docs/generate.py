@@ -1,4 +1,4 @@
-"""Writes the pages that are made from the code: settings, commands, actions. ``python3 dev.py docs``
+"""Writes the pages that are made from the code: settings, commands, actions, rules. ``python3 dev.py docs``
 
 With ``--check`` nothing is written, and the exit code is 1 when a page is out of date. A test holds the same.
 """  # noqa: INP001  # a script beside its pages, and no package
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -218,7 +219,19 @@ def pages() -> dict[str, str]:
         "settings.md": _text(_settings()),
         "commands.md": _text(_commands()),
         "actions.md": _text(_actions()),
+        "conformance.md": _text(_conformance()),
     }
+
+
+def _conformance() -> Iterator[str]:
+    """Imported by its name: it needs models, which are there once Django is set up."""
+    rules: Sequence[Any] = import_module("flowcontrol.testing.examination").RULES
+    yield from ("# Rules for packs", MADE, "")
+    yield "What [the conformance kit](testing.md#holding-a-pack-to-the-rules) holds a pack to. Rules with a star are"
+    yield "what good packs do; the others are a must."
+    for rule in rules:
+        star = "" if rule.is_must else " *"
+        yield from ("", f"## {rule.id}: {rule.title}{star}", "", f"{rule.why} **Mend it:** {rule.fix}")
 
 
 def _text(lines: Iterable[str]) -> str:

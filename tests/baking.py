@@ -1,4 +1,4 @@
-"""Packs made with the template ``cookiecutter-action``: baked, built, installed beside the core, and tried."""
+"""Packs made with the template: baked, built, installed beside the core, and their tests run."""
 
 from __future__ import annotations
 
@@ -7,79 +7,52 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from cookiecutter.main import cookiecutter
 
-__all__ = [
-    "ROOT",
-    "TEMPLATE",
-    "bake",
-    "build",
-    "command",
-    "environment",
-    "install",
-    "outcomes",
-    "run_tests",
-    "succeed",
-]
+__all__ = ["PACKS", "ROOT", "TEMPLATE", "bake", "install", "own_tests", "python"]
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = ROOT / "cookiecutter-action"
+#: Packs that were made with it and are kept.
+PACKS = sorted((ROOT / "tests" / "packs").glob("flowcontrol-actions-*"))
 
 
 def bake(folder: Path, **answers: str) -> Path:
-    """The pack that the template makes of these answers, below this folder. Nothing is written elsewhere."""
+    """A new pack in the folder; raises ``FailedHookException`` when an answer is refused."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = folder / "cookiecutter.yaml"
-    config.write_text(f"replay_dir: {folder}\ncookiecutters_dir: {folder}\n", encoding="utf-8")
-    made = cookiecutter(
-        str(TEMPLATE), no_input=True, extra_context=answers, output_dir=str(folder), config_file=str(config)
-    )
+    made = cookiecutter(str(TEMPLATE), no_input=True, extra_context=answers, output_dir=str(folder))
     return Path(made)
 
 
-def command(*arguments: str | Path, cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)], cwd=cwd, env=env, capture_output=True, text=True, check=False
-    )
-
-
-def succeed(*arguments: str | Path, cwd: Path, env: dict[str, str]) -> str:
-    done = command(*arguments, cwd=cwd, env=env)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def environment(*paths: Path) -> dict[str, str]:
-    """That of these tests without what is about them, and with packages of these folders."""
-    dropped = ("DJANGO_", "FLOWCONTROL_", "PYTEST_", "PYTHONPATH", "COVERAGE_")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
-    return kept | {"PYTHONPATH": os.pathsep.join(map(str, paths)), "PYTHONDONTWRITEBYTECODE": "1"}
-
-
-def build(pack: Path, folder: Path) -> Path:
-    """The wheel of a pack."""
-    succeed("-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=pack, env=environment())
-    (wheel,) = folder.glob(f"{pack.name.replace('-', '_')}-*.whl")
-    return wheel
-
-
 def install(pack: Path, folder: Path) -> Path:
-    """A folder with the wheel of a pack and nothing else: beside it stands what these tests run with."""
-    site = folder / "site"
-    arguments = ["--quiet", "--no-deps", "--no-index", "--disable-pip-version-check", "--target", str(site)]
-    succeed("-m", "pip", "install", *arguments, build(pack, folder), cwd=folder, env=environment())
+    """The folder in which the pack's wheel is installed, and nothing else."""
+    site, wheels = folder / "site", folder / "wheels"
+    _run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(wheels)], pack)
+    (wheel,) = wheels.glob("*.whl")
+    _run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(site), str(wheel)], pack)
     return site
 
 
-def run_tests(pack: Path, site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The pack's own tests, against what is installed."""
-    options = ("-q", "-p", "no:cacheprovider", *arguments)
-    return command("-m", "pytest", *options, cwd=pack, env=environment(site))
+def own_tests(pack: Path, site: Path) -> subprocess.CompletedProcess[str]:
+    """Run the pack's tests against what is installed in ``site``, as its author does."""
+    return python(["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"], pack, site)
 
 
-def outcomes(done: subprocess.CompletedProcess[str]) -> str:
-    """The last line that pytest printed; the test fails when a test of the pack did."""
-    if done.returncode:
-        pytest.fail(f"{done.args}\n{done.stdout}{done.stderr}", pytrace=False)
-    return done.stdout.strip().splitlines()[-1]
+def python(arguments: list[str], pack: Path, site: Path) -> subprocess.CompletedProcess[str]:
+    """A Python beside whose packages the pack is installed."""
+    unwanted = ("DJANGO_", "FLOWCONTROL_", "PYTEST_")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
+    path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=pack,
+        env={**inherited, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def _run(command: list[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

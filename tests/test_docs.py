@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import os
 import re
+import subprocess
+import sys
 import unittest
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,7 +58,10 @@ def generator() -> Any:
     return module
 
 
-@pytest.mark.parametrize("name", ["settings.md", "commands.md", "actions.md"])
+MADE = ("settings.md", "commands.md", "actions.md", "conformance.md")
+
+
+@pytest.mark.parametrize("name", MADE)
 def test_pages_made_from_the_code_are_up_to_date(name: str) -> None:
     made = generator().pages()[name]
     written = (DOCS / name).read_text(encoding="utf-8")
@@ -63,7 +69,7 @@ def test_pages_made_from_the_code_are_up_to_date(name: str) -> None:
 
 
 def test_every_page_made_from_the_code_is_held_up_to_date() -> None:
-    assert set(generator().pages()) == {"settings.md", "commands.md", "actions.md"}
+    assert set(generator().pages()) == set(MADE)
 
 
 # -- headings ------------------------------------------------------------------------------------------------
@@ -246,6 +252,30 @@ def test_the_tests_of_an_action_pass_as_they_are_written() -> None:
         suite.run(result)
     assert result.testsRun == 1
     assert [text for _, text in [*result.errors, *result.failures]] == []
+
+
+def test_the_tests_of_the_page_on_testing_pass_as_they_are_written(tmp_path: Path) -> None:
+    titled = [block for block in blocks(DOCS / "testing.md", "python") if block.title]
+    for block in titled:
+        (tmp_path / block.title).write_text(block.text)
+    settings = {
+        "DJANGO_SETTINGS_MODULE": "flowcontrol_tests.settings",
+        "PYTHONPATH": str(DOCS.parent / "tests"),
+    }
+    command = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", "--rootdir", tmp_path]
+    done = subprocess.run(
+        [*command, "--nomigrations", tmp_path],
+        cwd=tmp_path,
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    # A PASSED or FAILED for each; the built-in pack has more samples to give than a page has room for.
+    assert "PASSED test_reminder.py" in done.stdout, done.stdout + done.stderr
+    assert "PASSED test_crash.py" in done.stdout
+    assert "FAILED test_conformance.py::TestBuiltin::test_rule[A2]" in done.stdout
+    assert done.stdout.count("FAILED") <= 4, done.stdout
 
 
 @each_page

@@ -193,7 +193,12 @@ def test_the_core_requires_what_the_architecture_says(wheels: dict[str, Wheel]) 
         "pluggy",
         "pyyaml",
     }
-    assert set(wheels["flowcontrol-core"].extras) == {"prometheus-client", "opentelemetry-api"}
+    assert set(wheels["flowcontrol-core"].extras) == {
+        "opentelemetry-api",
+        "prometheus-client",
+        "pytest",
+        "pytest-django",
+    }
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

@@ -1,38 +1,31 @@
-"""Removes what the chosen kind of pack has no use for, and tells how to go on."""
+"""Removes what the answers do not ask for, and says what comes next."""
 
-from __future__ import annotations
-
-import json
 import shutil
-import sys
 from pathlib import Path
 
-ANSWERS = json.loads(r"""{{ cookiecutter|tojson }}""")
-PACKAGE = Path("src") / ANSWERS["__module"]
+KIND = {{ cookiecutter.kind | tojson }}
+PACKAGE = Path("src") / {{ cookiecutter.__package | tojson }}
+DISTRIBUTION = {{ cookiecutter.__distribution | tojson }}
 
-#: Only a pack with an app has these.
-APP = ("apps.py", "models.py", "urls.py", "views.py", "migrations", "static", "templates")
+#: Of app packs only.
+APP = ("apps.py", "models.py", "urls.py", "views.py", "migrations", "templates", "static", "locale")
 
-
-def remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
-
-
-if ANSWERS["kind"] == "light":
+if KIND == "light":
     for name in APP:
-        remove(PACKAGE / name)
-if not ANSWERS["trigger"]:
-    remove(PACKAGE / "triggers.py")
+        path = PACKAGE / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+else:
+    # Templates are not rendered by this template's own engine, so their folders get their names here.
+    for kind in ("templates", "static"):
+        (PACKAGE / kind / "pack").rename(PACKAGE / kind / PACKAGE.name)
 
-sys.stdout.write(
-    f"""
-{ANSWERS["__distribution"]} is ready. To see its tests pass:
+print(f"""
+{DISTRIBUTION} is there. Next:
 
-    cd {ANSWERS["__distribution"]}
-    python -m pip install -e ".[test]"
-    python -m pytest
-"""
-)
+    pip install -e "./{DISTRIBUTION}[test]"
+    python -m pytest {DISTRIBUTION}
+
+and put it into a project: see {DISTRIBUTION}/README.md.""")

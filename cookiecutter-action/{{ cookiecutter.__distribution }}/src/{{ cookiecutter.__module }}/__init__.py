@@ -1,1 +1,0 @@
-"""{{ cookiecutter.__title }} for flowcontrol. Imports nothing: see ``plugin`` for what is declared."""

@@ -1,0 +1,53 @@
+"""For the tests of packs and of projects: run flows under a clock of one's own, and hold a pack to the rules.
+
+Needs the extra: ``pip install "flowcontrol-core[testing]"``. Nothing of it is active until it is asked for::
+
+    # conftest.py
+    pytest_plugins = ["flowcontrol.testing.plugin"]
+
+    # test_conformance.py
+    from flowcontrol.testing import PackConformance
+
+    class TestAcme(PackConformance):
+        pack = "acme"
+        samples = {"acme.send": [{"to": "ada@example.org"}]}
+
+Without a line of code: ``python -m flowcontrol.testing acme``.
+"""
+
+from typing import TYPE_CHECKING
+
+from ..lazy import exports
+
+if TYPE_CHECKING:
+    from ..plugins.loader import isolated_plugins
+    from .conformance import PackConformance
+    from .examination import Result, examine
+    from .rules import RULES, NotApplicable, Rule, Subject
+    from .running import Crash, FlowResult, VirtualTime, crash_at, run_flow
+else:
+    __getattr__ = exports(
+        __name__,
+        {
+            "conformance": ["PackConformance"],
+            "examination": ["Result", "examine"],
+            "rules": ["RULES", "NotApplicable", "Rule", "Subject"],
+            "running": ["Crash", "FlowResult", "VirtualTime", "crash_at", "isolated_plugins", "run_flow"],
+        },
+    )
+
+__all__ = [
+    "RULES",
+    "Crash",
+    "FlowResult",
+    "NotApplicable",
+    "PackConformance",
+    "Result",
+    "Rule",
+    "Subject",
+    "VirtualTime",
+    "crash_at",
+    "examine",
+    "isolated_plugins",
+    "run_flow",
+]

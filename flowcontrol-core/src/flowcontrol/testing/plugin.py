@@ -1,0 +1,39 @@
+"""Fixtures for pytest. Opt in: ``pytest_plugins = ["flowcontrol.testing.plugin"]`` in the conftest.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any
+
+import pytest
+
+from . import running
+from .running import FlowResult, VirtualTime
+
+__all__ = ["clock", "crash_at", "isolated_plugins", "run_flow"]
+
+
+@pytest.fixture
+def clock() -> VirtualTime:
+    """A clock that stands until it is moved; ``run_flow`` goes by it."""
+    return VirtualTime()
+
+
+@pytest.fixture
+def run_flow(db: None, clock: VirtualTime) -> Callable[..., FlowResult]:
+    """``flowcontrol.testing.run_flow`` with the test's database and clock."""
+    return partial(running.run_flow, clock=clock)
+
+
+@pytest.fixture
+def crash_at() -> Callable[..., AbstractContextManager[None]]:
+    """``flowcontrol.testing.crash_at``."""
+    return running.crash_at
+
+
+@pytest.fixture
+def isolated_plugins() -> Callable[..., AbstractContextManager[Any]]:
+    """``flowcontrol.testing.isolated_plugins``: inside, exactly these plugins are loaded."""
+    return running.isolated_plugins

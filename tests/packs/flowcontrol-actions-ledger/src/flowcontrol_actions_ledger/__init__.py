@@ -1,0 +1,1 @@
+"""Books texts, and shows them on a page."""

@@ -1,0 +1,39 @@
+"""The actions of this pack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+from flowcontrol.base import ActionContext, ActionForm, BaseAction, Decision, Effect, Next
+from flowcontrol.forms import TemplateField
+
+from .models import Text
+
+__all__ = ["Book"]
+
+
+class Book(BaseAction):
+    """Puts a text together and keeps it in a table of its own."""
+
+    name = "ledger.book"
+    label = "Book"
+    # Written in one transaction with the run's checkpoint, and so exactly once.
+    effect = Effect.DATABASE
+
+    class Config(ActionForm):
+        text = TemplateField(label=_("Text"), help_text=_("What it says, with expressions in double braces."))
+        key = forms.CharField(
+            label=_("Key"), initial="text", max_length=100, help_text=_("Under which the state keeps it.")
+        )
+
+    def run(self, context: ActionContext) -> Decision:
+        text = context.render(context.config["text"])
+        Text.objects.create(run_id=context.run_id, text=text)
+        context.state[context.config["key"]] = text
+        return Next()
+
+    def summary(self, config: Mapping[str, Any]) -> str:
+        return f"{config['key']}: {config['text'].source}"

@@ -1,0 +1,1 @@
+"""Executes runs in a thread of the process that started them."""

@@ -13,39 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import django
-from django import forms
 from django.conf import settings
 from django.core.management.base import CommandParser
 from flowcontrol import conf
 from flowcontrol.management.command_line import SUBCOMMANDS, Subcommand
+from flowcontrol.management.reference import action_lines, action_table, markdown_table
 
 HERE = Path(__file__).resolve().parent
 MADE = "<!-- Made by docs/generate.py. Change what it reads, or that file, and run: python3 dev.py docs -->"
-
-#: What the promise of each effect means for whoever uses the action.
-EFFECTS = {
-    "pure": "`PURE`: changes only state and position; after a crash repeated with the same result, unseen",
-    "database": "`DATABASE`: written in one transaction with the run's checkpoint; happens exactly once",
-    "external": "`EXTERNAL`: touches the world; after a crash at least once, with the same idempotency key",
-}
-
-#: In words; the first class that fits counts.
-KINDS: tuple[tuple[str, str], ...] = (
-    ("WholeNumberField", "whole number, or expression"),
-    ("NameField", "name"),
-    ("TriggerField", "name of a trigger type"),
-    ("WeekdayField", "`monday` … `sunday`, or 0 (Monday) to 6"),
-    ("ClockTimeField", "time of day, `18:00`"),
-    ("TimeZoneField", "name of a time zone"),
-    ("ExpressionField", "expression"),
-    ("TemplateField", "text with `{{ expressions }}`"),
-    ("FlowField", "slug of a flow"),
-    ("StateField", "mapping"),
-    ("BooleanField", "`true` or `false`"),
-    ("IntegerField", "whole number"),
-    ("ChoiceField", "one of a list"),
-    ("CharField", "text"),
-)
 
 #: What staff ask about an action beside its fields, and a step to copy.
 NOTES: dict[str, tuple[str, str]] = {
@@ -238,17 +213,6 @@ def _text(lines: Iterable[str]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _cell(text: object) -> str:
-    return str(text).replace("|", "\\|").replace("\n", " ")
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
-    yield f"| {' | '.join(header)} |"
-    yield f"|{' --- |' * len(header)}"
-    for row in rows:
-        yield f"| {' | '.join(map(_cell, row))} |"
-
-
 # -- settings ------------------------------------------------------------------------------------------------
 
 
@@ -266,7 +230,7 @@ def _settings() -> Iterator[str]:
     yield "A key that does not exist is reported by the check [`flowcontrol.W001`](plugins.md#flowcontrolw001), a value"
     yield "that cannot be used by [`flowcontrol.E008`](plugins.md#flowcontrole008). Both say the way out."
     yield ""
-    yield from _table(
+    yield from markdown_table(
         ["key", "default", "unit"],
         (
             [f"[`{one.name}`](#{one.name.lower()})", f"`{_short(one.default)}`", one.unit or "-"]
@@ -302,7 +266,7 @@ def _commands() -> Iterator[str]:
     yield "Exit codes: 0 done; 1 a negative answer (refused, not found, problems or differences found); 2 wrong usage,"
     yield "or a file that cannot be read. Django's own options (`--settings`, `--verbosity` …) work behind it, too."
     yield ""
-    yield from _table(
+    yield from markdown_table(
         ["command", "does"],
         ([f"[`{name}`](#{name})", one.help] for name, one in SUBCOMMANDS.items()),
     )
@@ -325,7 +289,7 @@ def _command(name: str, one: Subcommand) -> Iterator[str]:
             for each in arguments
         ]
         yield ""
-        yield from _table(["argument", "meaning"], rows)
+        yield from markdown_table(["argument", "meaning"], rows)
     if one.codes:
         yield from ("", f"Exit codes: {'; '.join(f'{code} {text}' for code, text in one.codes.items())}.")
     if one.keys:
@@ -374,40 +338,12 @@ def _actions() -> Iterator[str]:
     yield "[concepts](concepts.md#actions), expressions in [expressions](expressions.md). A key under `config` that is"
     yield "not listed here is refused when the flow is saved. `manage.py flowcontrol actions` lists what is installed."
     yield ""
-    yield from _table(
-        ["action", "label", "does"],
-        ([f"[`{one.name}`](#{_anchor(one.name)})", one.label, one.description] for one in specs),
-    )
+    yield from action_table(specs)
     for one in specs:
-        action = actions.get(one.name)
         note, example = NOTES[one.name]
         yield from ("", f"## {one.name}", "", f"**{one.label}.** {one.description}", "", note, "")
-        yield f"Effect: {EFFECTS[action.effect.value]}."
-        yield f"Branches: {', '.join(f'`{name}`' for name in action.branches) or 'none'}."
-        yield ""
-        yield from _table(
-            ["key", "takes", "default", "meaning"],
-            (_field(name, field) for name, field in action.Config.base_fields.items()),
-        )
+        yield from action_lines(one)
         yield from ("", "```yaml", example, "```")
-
-
-def _anchor(name: str) -> str:
-    return name.replace(".", "")
-
-
-def _field(name: str, field: forms.Field) -> list[str]:
-    names = [kind.__name__ for kind in type(field).__mro__]
-    kind = next(words for class_name, words in KINDS if class_name in names)
-    choices: Any = getattr(field, "choices", None)
-    if choices and kind == "one of a list":
-        kind = ", ".join(f"`{value}`" for value, _label in choices)
-    default = "required" if field.required else "-"
-    if field.initial is not None:
-        default = f"`{str(field.initial).lower() if isinstance(field.initial, bool) else field.initial}`"
-    elif isinstance(field, forms.BooleanField):
-        default = "`false`"
-    return [f"`{name}`", kind, default, str(field.help_text)]
 
 
 # -- script --------------------------------------------------------------------------------------------------

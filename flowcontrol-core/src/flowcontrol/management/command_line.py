@@ -313,6 +313,10 @@ def _plugins(parser: CommandParser) -> None:
     parser.add_argument("--noinput", action="store_true", help="purge: do not ask.")
 
 
+def _docs(parser: CommandParser) -> None:
+    parser.add_argument("name", metavar="PACK", help="Name of a plugin, or of its distribution.")
+
+
 _CHANGED = ("done", "refused")
 
 SUBCOMMANDS: dict[str, Subcommand] = {
@@ -334,6 +338,12 @@ SUBCOMMANDS: dict[str, Subcommand] = {
         "List the actions that flows can use.",
         keys=("name", "label", "description", "provider", "path", "effect", "branches", "config", "problem"),
         codes={0: "all can be used", 1: "one cannot"},
+    ),
+    "docs": Subcommand(
+        "docs:docs",
+        "Write the reference of a plugin, in Markdown: its actions with their fields, triggers, filters, schedulers.",
+        _docs,
+        codes={0: "written", 1: "it is not installed, or not in use"},
     ),
     "schema": Subcommand("documents:schema", "Write the JSON Schema of flow documents."),
     "validate": Subcommand(

@@ -1,4 +1,4 @@
-"""Writes the pages that are made from the code: settings, commands, actions, rules. ``python3 dev.py docs``
+"""Writes the pages that are made from the code: ``python3 dev.py docs``
 
 With ``--check`` nothing is written, and the exit code is 1 when a page is out of date. A test holds the same.
 """  # noqa: INP001  # a script beside its pages, and no package
@@ -6,6 +6,7 @@ With ``--check`` nothing is written, and the exit code is 1 when a page is out o
 from __future__ import annotations
 
 import argparse
+import inspect
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
@@ -21,6 +22,30 @@ from flowcontrol.management.reference import action_lines, action_table, markdow
 
 HERE = Path(__file__).resolve().parent
 MADE = "<!-- Made by docs/generate.py. Change what it reads, or that file, and run: python3 dev.py docs -->"
+
+#: What packs may import, with what it is for. A module of the core that is not here is the core's own.
+FOR_PACKS = {
+    "flowcontrol.base": "Write actions.",
+    "flowcontrol.forms": "Fields for their configuration.",
+    "flowcontrol.hookspecs": "Declare what a pack brings.",
+    "flowcontrol.registry": "The declarations, and registering from a project's own app.",
+    "flowcontrol.engine": "Start flows, fire triggers, and work with runs.",
+    "flowcontrol.expressions": "Compile expressions, and register filters.",
+    "flowcontrol.schedulers": "Write schedulers.",
+    "flowcontrol.packs": "The AppConfig of a pack with models.",
+    "flowcontrol.translations": "Texts of a pack that is in no INSTALLED_APPS.",
+    "flowcontrol.signals": "Be told of runs that start and end.",
+    "flowcontrol.exceptions": "What all of these raise.",
+}
+
+#: What projects use beside it, and the tests of packs.
+FOR_PROJECTS = {
+    "flowcontrol.plugins": "For settings: `plugin_apps`.",
+    "flowcontrol.documents": "Import, export and check flows.",
+    "flowcontrol.models": "Read flows and runs; the engine alone writes runs.",
+    "flowcontrol.tasks": "For Celery's schedule.",
+    "flowcontrol.testing": "Tests of packs and projects.",
+}
 
 #: What staff ask about an action beside its fields, and a step to copy.
 NOTES: dict[str, tuple[str, str]] = {
@@ -195,6 +220,7 @@ def pages() -> dict[str, str]:
         "commands.md": _text(_commands()),
         "actions.md": _text(_actions()),
         "conformance.md": _text(_conformance()),
+        "api.md": _text(_api()),
     }
 
 
@@ -344,6 +370,60 @@ def _actions() -> Iterator[str]:
         yield from ("", f"## {one.name}", "", f"**{one.label}.** {one.description}", "", note, "")
         yield from action_lines(one)
         yield from ("", "```yaml", example, "```")
+
+
+# -- public names ----------------------------------------------------------------------------------------------
+
+
+def _api() -> Iterator[str]:
+    yield from ("# Public API", MADE, "")
+    yield "What is listed here can be relied on; everything else in the core may change without notice. A pack imports"
+    yield "the modules of the first part only, and in its tests those of the second. `flowcontrol.API_VERSION` is the"
+    yield f"version of the contract with packs, now {import_module('flowcontrol').API_VERSION}."
+    yield from ("", *_PROMISE.splitlines())
+    yield from ("", "## For packs")
+    for module, purpose in FOR_PACKS.items():
+        yield from _module(module, purpose)
+    yield from ("", "## For projects and tests")
+    for module, purpose in FOR_PROJECTS.items():
+        yield from _module(module, purpose)
+
+
+_PROMISE = """\
+## What may change, and how
+
+- **With a minor version** of the API (1.0 to 1.1) names, hooks, members of the context and keys of JSON are added.
+  None is taken away, and no hook gets another argument: what is new comes as a member of what is there.
+- **Deprecated first.** What is to go raises a `DeprecationWarning` that names what to use instead, stands in the
+  changelog under “Deprecated”, and works for at least one more minor version of the core, and for six months. A hook
+  that is to go warns as long when a plugin implements it.
+- **Gone** only with another major version of the API. The core then refuses packs that ask for the old one and
+  says so: they are quarantined, their flows are kept, and their runs wait.
+- **Documents, configurations and the database** are not part of this: flows that are stored go on working. The format
+  of documents has a number of its own, and migrations bring tables up to date.
+- **A security fix** may break any of it, and the changelog says so first."""
+
+
+def _module(path: str, purpose: str) -> Iterator[str]:
+    module = import_module(path)
+    yield from ("", f"### {path}", "", purpose, "")
+    rows = ([f"`{name}`", *_told(getattr(module, name))] for name in module.__all__)
+    yield from markdown_table(["name", "is", "for"], rows)
+
+
+def _told(thing: object) -> tuple[str, str]:
+    """What kind of thing it is, and the first sentence that it says of itself."""
+    sentence = (inspect.getdoc(thing) or "").partition("\n\n")[0].replace("\n", " ").replace("``", "`")
+    if inspect.isclass(thing):
+        return ("exception" if issubclass(thing, BaseException) else "class"), _own(thing, sentence)
+    if inspect.isroutine(thing):
+        return "function", sentence
+    return "value", ""
+
+
+def _own(thing: type, sentence: str) -> str:
+    """Not what a dataclass says when its author says nothing."""
+    return "" if not thing.__doc__ or sentence.startswith(f"{thing.__name__}(") else sentence
 
 
 # -- script --------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Writes the pages that are made from the code: settings, commands, actions, rules. ``python3 dev.py docs``
+"""Writes the pages that are made from the code: ``python3 dev.py docs``
 
 With ``--check`` nothing is written, and the exit code is 1 when a page is out of date. A test holds the same.
 """  # noqa: INP001  # a script beside its pages, and no package
@@ -6,6 +6,7 @@ With ``--check`` nothing is written, and the exit code is 1 when a page is out o
 from __future__ import annotations
 
 import argparse
+import inspect
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
@@ -13,39 +14,38 @@ from pathlib import Path
 from typing import Any
 
 import django
-from django import forms
 from django.conf import settings
 from django.core.management.base import CommandParser
 from flowcontrol import conf
 from flowcontrol.management.command_line import SUBCOMMANDS, Subcommand
+from flowcontrol.management.reference import action_lines, action_table, markdown_table
 
 HERE = Path(__file__).resolve().parent
 MADE = "<!-- Made by docs/generate.py. Change what it reads, or that file, and run: python3 dev.py docs -->"
 
-#: What the promise of each effect means for whoever uses the action.
-EFFECTS = {
-    "pure": "`PURE`: changes only state and position; after a crash repeated with the same result, unseen",
-    "database": "`DATABASE`: written in one transaction with the run's checkpoint; happens exactly once",
-    "external": "`EXTERNAL`: touches the world; after a crash at least once, with the same idempotency key",
+#: What packs may import, with what it is for. A module of the core that is not here is the core's own.
+FOR_PACKS = {
+    "flowcontrol.base": "Write actions.",
+    "flowcontrol.forms": "Fields for their configuration.",
+    "flowcontrol.hookspecs": "Declare what a pack brings.",
+    "flowcontrol.registry": "The declarations, and registering from a project's own app.",
+    "flowcontrol.engine": "Start flows, fire triggers, and work with runs.",
+    "flowcontrol.expressions": "Compile expressions, and register filters.",
+    "flowcontrol.schedulers": "Write schedulers.",
+    "flowcontrol.packs": "The AppConfig of a pack with models.",
+    "flowcontrol.translations": "Texts of a pack that is in no INSTALLED_APPS.",
+    "flowcontrol.signals": "Be told of runs that start and end.",
+    "flowcontrol.exceptions": "What all of these raise.",
 }
 
-#: In words; the first class that fits counts.
-KINDS: tuple[tuple[str, str], ...] = (
-    ("WholeNumberField", "whole number, or expression"),
-    ("NameField", "name"),
-    ("TriggerField", "name of a trigger type"),
-    ("WeekdayField", "`monday` … `sunday`, or 0 (Monday) to 6"),
-    ("ClockTimeField", "time of day, `18:00`"),
-    ("TimeZoneField", "name of a time zone"),
-    ("ExpressionField", "expression"),
-    ("TemplateField", "text with `{{ expressions }}`"),
-    ("FlowField", "slug of a flow"),
-    ("StateField", "mapping"),
-    ("BooleanField", "`true` or `false`"),
-    ("IntegerField", "whole number"),
-    ("ChoiceField", "one of a list"),
-    ("CharField", "text"),
-)
+#: What projects use beside it, and the tests of packs.
+FOR_PROJECTS = {
+    "flowcontrol.plugins": "For settings: `plugin_apps`.",
+    "flowcontrol.documents": "Import, export and check flows.",
+    "flowcontrol.models": "Read flows and runs; the engine alone writes runs.",
+    "flowcontrol.tasks": "For Celery's schedule.",
+    "flowcontrol.testing": "Tests of packs and projects.",
+}
 
 #: What staff ask about an action beside its fields, and a step to copy.
 NOTES: dict[str, tuple[str, str]] = {
@@ -220,6 +220,7 @@ def pages() -> dict[str, str]:
         "commands.md": _text(_commands()),
         "actions.md": _text(_actions()),
         "conformance.md": _text(_conformance()),
+        "api.md": _text(_api()),
     }
 
 
@@ -236,17 +237,6 @@ def _conformance() -> Iterator[str]:
 
 def _text(lines: Iterable[str]) -> str:
     return "\n".join(lines).rstrip() + "\n"
-
-
-def _cell(text: object) -> str:
-    return str(text).replace("|", "\\|").replace("\n", " ")
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
-    yield f"| {' | '.join(header)} |"
-    yield f"|{' --- |' * len(header)}"
-    for row in rows:
-        yield f"| {' | '.join(map(_cell, row))} |"
 
 
 # -- settings ------------------------------------------------------------------------------------------------
@@ -266,7 +256,7 @@ def _settings() -> Iterator[str]:
     yield "A key that does not exist is reported by the check [`flowcontrol.W001`](plugins.md#flowcontrolw001), a value"
     yield "that cannot be used by [`flowcontrol.E008`](plugins.md#flowcontrole008). Both say the way out."
     yield ""
-    yield from _table(
+    yield from markdown_table(
         ["key", "default", "unit"],
         (
             [f"[`{one.name}`](#{one.name.lower()})", f"`{_short(one.default)}`", one.unit or "-"]
@@ -302,7 +292,7 @@ def _commands() -> Iterator[str]:
     yield "Exit codes: 0 done; 1 a negative answer (refused, not found, problems or differences found); 2 wrong usage,"
     yield "or a file that cannot be read. Django's own options (`--settings`, `--verbosity` …) work behind it, too."
     yield ""
-    yield from _table(
+    yield from markdown_table(
         ["command", "does"],
         ([f"[`{name}`](#{name})", one.help] for name, one in SUBCOMMANDS.items()),
     )
@@ -325,7 +315,7 @@ def _command(name: str, one: Subcommand) -> Iterator[str]:
             for each in arguments
         ]
         yield ""
-        yield from _table(["argument", "meaning"], rows)
+        yield from markdown_table(["argument", "meaning"], rows)
     if one.codes:
         yield from ("", f"Exit codes: {'; '.join(f'{code} {text}' for code, text in one.codes.items())}.")
     if one.keys:
@@ -374,40 +364,66 @@ def _actions() -> Iterator[str]:
     yield "[concepts](concepts.md#actions), expressions in [expressions](expressions.md). A key under `config` that is"
     yield "not listed here is refused when the flow is saved. `manage.py flowcontrol actions` lists what is installed."
     yield ""
-    yield from _table(
-        ["action", "label", "does"],
-        ([f"[`{one.name}`](#{_anchor(one.name)})", one.label, one.description] for one in specs),
-    )
+    yield from action_table(specs)
     for one in specs:
-        action = actions.get(one.name)
         note, example = NOTES[one.name]
         yield from ("", f"## {one.name}", "", f"**{one.label}.** {one.description}", "", note, "")
-        yield f"Effect: {EFFECTS[action.effect.value]}."
-        yield f"Branches: {', '.join(f'`{name}`' for name in action.branches) or 'none'}."
-        yield ""
-        yield from _table(
-            ["key", "takes", "default", "meaning"],
-            (_field(name, field) for name, field in action.Config.base_fields.items()),
-        )
+        yield from action_lines(one)
         yield from ("", "```yaml", example, "```")
 
 
-def _anchor(name: str) -> str:
-    return name.replace(".", "")
+# -- public names ----------------------------------------------------------------------------------------------
 
 
-def _field(name: str, field: forms.Field) -> list[str]:
-    names = [kind.__name__ for kind in type(field).__mro__]
-    kind = next(words for class_name, words in KINDS if class_name in names)
-    choices: Any = getattr(field, "choices", None)
-    if choices and kind == "one of a list":
-        kind = ", ".join(f"`{value}`" for value, _label in choices)
-    default = "required" if field.required else "-"
-    if field.initial is not None:
-        default = f"`{str(field.initial).lower() if isinstance(field.initial, bool) else field.initial}`"
-    elif isinstance(field, forms.BooleanField):
-        default = "`false`"
-    return [f"`{name}`", kind, default, str(field.help_text)]
+def _api() -> Iterator[str]:
+    yield from ("# Public API", MADE, "")
+    yield "What is listed here can be relied on; everything else in the core may change without notice. A pack imports"
+    yield "the modules of the first part only, and in its tests those of the second. `flowcontrol.API_VERSION` is the"
+    yield f"version of the contract with packs, now {import_module('flowcontrol').API_VERSION}."
+    yield from ("", *_PROMISE.splitlines())
+    yield from ("", "## For packs")
+    for module, purpose in FOR_PACKS.items():
+        yield from _module(module, purpose)
+    yield from ("", "## For projects and tests")
+    for module, purpose in FOR_PROJECTS.items():
+        yield from _module(module, purpose)
+
+
+_PROMISE = """\
+## What may change, and how
+
+- **With a minor version** of the API (1.0 to 1.1) names, hooks, members of the context and keys of JSON are added.
+  None is taken away, and no hook gets another argument: what is new comes as a member of what is there.
+- **Deprecated first.** What is to go raises a `DeprecationWarning` that names what to use instead, stands in the
+  changelog under “Deprecated”, and works for at least one more minor version of the core, and for six months. A hook
+  that is to go warns as long when a plugin implements it.
+- **Gone** only with another major version of the API. The core then refuses packs that ask for the old one and
+  says so: they are quarantined, their flows are kept, and their runs wait.
+- **Documents, configurations and the database** are not part of this: flows that are stored go on working. The format
+  of documents has a number of its own, and migrations bring tables up to date.
+- **A security fix** may break any of it, and the changelog says so first."""
+
+
+def _module(path: str, purpose: str) -> Iterator[str]:
+    module = import_module(path)
+    yield from ("", f"### {path}", "", purpose, "")
+    rows = ([f"`{name}`", *_told(getattr(module, name))] for name in module.__all__)
+    yield from markdown_table(["name", "is", "for"], rows)
+
+
+def _told(thing: object) -> tuple[str, str]:
+    """What kind of thing it is, and the first sentence that it says of itself."""
+    sentence = (inspect.getdoc(thing) or "").partition("\n\n")[0].replace("\n", " ").replace("``", "`")
+    if inspect.isclass(thing):
+        return ("exception" if issubclass(thing, BaseException) else "class"), _own(thing, sentence)
+    if inspect.isroutine(thing):
+        return "function", sentence
+    return "value", ""
+
+
+def _own(thing: type, sentence: str) -> str:
+    """Not what a dataclass says when its author says nothing."""
+    return "" if not thing.__doc__ or sentence.startswith(f"{thing.__name__}(") else sentence
 
 
 # -- script --------------------------------------------------------------------------------------------------

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import importlib.util
 import inspect
 import os
 import re
 import subprocess
 import sys
+import tomllib
 import unittest
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,7 +61,7 @@ def generator() -> Any:
     return module
 
 
-MADE = ("settings.md", "commands.md", "actions.md", "conformance.md")
+MADE = ("settings.md", "commands.md", "actions.md", "conformance.md", "api.md")
 
 
 @pytest.mark.parametrize("name", MADE)
@@ -70,6 +73,44 @@ def test_pages_made_from_the_code_are_up_to_date(name: str) -> None:
 
 def test_every_page_made_from_the_code_is_held_up_to_date() -> None:
     assert set(generator().pages()) == set(MADE)
+
+
+# -- public names --------------------------------------------------------------------------------------------
+
+#: Source of packs: our own, and those that were made with the template.
+PACK_SOURCES = [*ROOT.glob("flowcontrol-actions-*/src"), *ROOT.glob("tests/packs/*/src")]
+
+
+def imported_of_the_core(file: Path) -> Iterator[tuple[str, str]]:
+    """(module, name) of what a file imports of the core."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "flowcontrol":
+            for alias in node.names:
+                is_module = node.module == "flowcontrol"
+                yield (f"flowcontrol.{alias.name}", "") if is_module else (node.module or "", alias.name)
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.partition(".")[0] == "flowcontrol":
+                    yield alias.name, ""
+
+
+@pytest.mark.parametrize("source", PACK_SOURCES, ids=lambda source: source.parent.name)
+def test_a_pack_imports_public_names_only(source: Path) -> None:
+    public = {module: set(importlib.import_module(module).__all__) for module in generator().FOR_PACKS}
+    found = {one for file in source.rglob("*.py") for one in imported_of_the_core(file)}
+    assert found
+    private = {
+        (module, name)
+        for module, name in found
+        if module not in public or (name and name not in public[module])
+    }
+    assert private == set()
+
+
+def test_a_module_that_packs_must_not_import_is_not_called_public() -> None:
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    (contract,) = [one for one in tools["importlinter"]["contracts"] if one["name"].startswith("Packs use")]
+    assert set(contract["forbidden_modules"]) & set(generator().FOR_PACKS) == set()
 
 
 # -- headings ------------------------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ class Reader:
 
     def write(self, block: Block) -> None:
         file = self.folder / block.title
-        file.parent.mkdir(exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a" if "append" in block.marks else "w", encoding="utf-8") as stream:
             stream.write(f"\n{block.text}" if "append" in block.marks else block.text)
 

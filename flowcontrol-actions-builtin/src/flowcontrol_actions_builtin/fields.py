@@ -52,6 +52,8 @@ class WholeNumberField(ExpressionField):
     What is wrong with a literal is said on save; a name's value is known only in the run.
     """
 
+    takes = "whole number, or expression"
+
     default_error_messages = {
         "zero": _("A step of 0 never comes to an end; give a positive or negative one.")
     }
@@ -79,6 +81,8 @@ EMPTY_SCOPE = Scope({}, {}, {}, dt.datetime.min.replace(tzinfo=dt.UTC), lambda: 
 
 class NameField(forms.CharField):
     """A name that expressions can read."""
+
+    takes = "name"
 
     def clean(self, value: Any) -> str:
         name: str = super().clean(value)
@@ -116,6 +120,8 @@ def is_readable(name: str) -> bool:
 class TriggerField(forms.CharField):
     """The name of a trigger type that is registered."""
 
+    takes = "name of a trigger type"
+
     default_error_messages = {"trigger": _("No trigger type “%(name)s” is registered. %(hint)s")}
 
     def clean(self, value: Any) -> str:
@@ -152,6 +158,8 @@ def with_timeout(text: str, seconds: int | None) -> str:
 class WeekdayField(forms.ChoiceField):
     """A weekday by its English name or its number, 0 for Monday. Cleans to the number, or None when empty."""
 
+    takes = "`monday` … `sunday`, or 0 (Monday) to 6"
+
     NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
     LABELS = (
         _("Monday"),
@@ -184,6 +192,8 @@ class WeekdayField(forms.ChoiceField):
 class ClockTimeField(forms.TimeField):
     """A time of day as text. Cleans to a ``time``, or None when empty."""
 
+    takes = "time of day, `18:00`"
+
     default_error_messages = {
         "invalid": _("Enter a time of day, such as 09:00 or 17:30:15."),
         "number": _(
@@ -202,6 +212,8 @@ class ClockTimeField(forms.TimeField):
 
 class TimeZoneField(forms.CharField):
     """A zone by its name in the IANA database. Cleans to a ``ZoneInfo``, or None when empty."""
+
+    takes = "name of a time zone"
 
     default_error_messages = {"zone": _("There is no time zone “%(name)s”. %(hint)s")}
 

@@ -34,6 +34,9 @@ class ActionForm(forms.Form):
 class ExpressionField(forms.CharField):
     """An expression, as in ``{% if %}``. Cleans to an ``Expression``, or None when empty and not required."""
 
+    #: What a document may give it, in words, for the reference. Any field may say it.
+    takes = "expression"
+
     def clean(self, value: Any) -> Any:
         text = super().clean(value)
         if not text:
@@ -47,6 +50,7 @@ class ExpressionField(forms.CharField):
 class TemplateField(forms.CharField):
     """Text with ``{{ expressions }}``. Cleans to a ``Template``, or None when empty and not required."""
 
+    takes = "text with `{{ expressions }}`"
     widget = forms.Textarea
 
     def __init__(self, **kwargs: Any) -> None:
@@ -66,9 +70,13 @@ class TemplateField(forms.CharField):
 class FlowField(forms.SlugField):
     """The slug of a flow. That the flow exists is checked when the document is validated, for all steps at once."""
 
+    takes = "slug of a flow"
+
 
 class StateField(forms.JSONField):
     """A JSON object whose keys become keys of a run's state."""
+
+    takes = "mapping"
 
     default_error_messages = {"object": _("Enter a JSON object, such as {“name”: “value”}, not %(type)s.")}
     empty_values = [None, "", [], ()]

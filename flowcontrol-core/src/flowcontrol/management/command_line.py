@@ -313,6 +313,19 @@ def _plugins(parser: CommandParser) -> None:
     parser.add_argument("--noinput", action="store_true", help="purge: do not ask.")
 
 
+def _docs(parser: CommandParser) -> None:
+    parser.add_argument("name", metavar="PACK", help="Name of a plugin, or of its distribution.")
+
+
+def _new_action(parser: CommandParser) -> None:
+    parser.add_argument(
+        "name", metavar="NAME", help="Name of the action: charge, or with its app: shop.charge."
+    )
+    parser.add_argument(
+        "--app", default="", metavar="LABEL", help="Label of the app of the project that gets it."
+    )
+
+
 _CHANGED = ("done", "refused")
 
 SUBCOMMANDS: dict[str, Subcommand] = {
@@ -334,6 +347,18 @@ SUBCOMMANDS: dict[str, Subcommand] = {
         "List the actions that flows can use.",
         keys=("name", "label", "description", "provider", "path", "effect", "branches", "config", "problem"),
         codes={0: "all can be used", 1: "one cannot"},
+    ),
+    "docs": Subcommand(
+        "docs:docs",
+        "Write the reference of a plugin, in Markdown: its actions with their fields, triggers, filters, schedulers.",
+        _docs,
+        codes={0: "written", 1: "it is not installed, or not in use"},
+    ),
+    "new-action": Subcommand(
+        "new_action:new_action",
+        "Write an action into the module flow_actions of an app of the project, and a test of it that passes.",
+        _new_action,
+        codes={0: "written", 1: "refused, and nothing written"},
     ),
     "schema": Subcommand("documents:schema", "Write the JSON Schema of flow documents."),
     "validate": Subcommand(

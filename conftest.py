@@ -55,6 +55,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         wanted = [marker for marker in _SERVERS if item.get_closest_marker(marker)]
         if wanted and name not in wanted:
             item.add_marker(pytest.mark.skip(reason=f"needs --database {' or '.join(wanted)}"))
+        is_elsewhere = item.get_closest_marker("own_database") and not item.get_closest_marker(
+            "every_database"
+        )
+        if name != "sqlite" and is_elsewhere:
+            item.add_marker(
+                pytest.mark.skip(reason="has nothing to do with this database; needs --database sqlite")
+            )
         if item.get_closest_marker("browser") and not browser.chromium():
             item.add_marker(pytest.mark.skip(reason="needs a Chromium"))
 

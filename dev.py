@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Everything that a person does in this repository: python3 dev.py demo, test, faults, lint, wheels, bench, clean.
+"""Everything that a person does in this repository: python3 dev.py demo, demo-plugins, test, lint and more.
 
 Standard library only. Makes its own environment (.venv) on first use, with uv where it is installed and pip where not.
 """
@@ -237,6 +237,10 @@ def demo(options: argparse.Namespace, rest: Sequence[str]) -> int:
     return become([ready(options).python, ROOT / "example" / "demo.py", *rest])
 
 
+def demo_plugins(options: argparse.Namespace, rest: Sequence[str]) -> int:
+    return become([ready(options).python, ROOT / "example" / "demo_plugins.py", *rest])
+
+
 def bench(options: argparse.Namespace, rest: Sequence[str]) -> int:
     names = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py"))
     if not rest or rest[0] not in names:
@@ -398,6 +402,10 @@ def clean(options: argparse.Namespace, rest: Sequence[str]) -> int:
 
 COMMANDS: dict[str, tuple[Callable[[argparse.Namespace, Sequence[str]], int], str]] = {
     "demo": (demo, "run the example project; --once leaves nothing running, see also demo --help"),
+    "demo-plugins": (
+        demo_plugins,
+        "a pack is switched off under a run, and on again; leaves nothing running",
+    ),
     "test": (test, "run the tests; arguments go to pytest"),
     "lint": (lint, "ruff, mypy, import-linter, and whether the generated pages are those of the code"),
     "docs": (docs, "write the pages of the documentation that are made from the code; --check only looks"),
@@ -419,7 +427,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (_, text) in COMMANDS.items():
         command = commands.add_parser(
-            name, help=text, description=text, allow_abbrev=False, add_help=name != "demo"
+            name, help=text, description=text, allow_abbrev=False, add_help=not name.startswith("demo")
         )
         command.add_argument("--python", default="", help="version or path of another interpreter, e.g. 3.13")
         command.add_argument("--django", default="", help="another Django, e.g. 6.1")

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from collection import folders, problems
 
+pytestmark = pytest.mark.own_database
+
 ROOT = Path(__file__).resolve().parents[1]
 
 CONFIGURATION = """

@@ -18,6 +18,8 @@ from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
+pytestmark = pytest.mark.own_database
+
 EXAMPLE = Path(__file__).resolve().parent.parent / "example"
 DEMO = [sys.executable, str(EXAMPLE / "demo.py")]
 SECONDS = 120

@@ -19,6 +19,8 @@ from pathlib import Path
 import pytest
 from docs_pages import ROOT, Block, blocks, prose
 
+pytestmark = pytest.mark.own_database
+
 PAGE = ROOT / "docs" / "tutorial.md"
 #: How long a process that is shown until it is interrupted may take to say what the page shows.
 PATIENCE = 30.0

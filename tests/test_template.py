@@ -17,6 +17,8 @@ from baking import PACKS, ROOT, TEMPLATE, bake, install, own_tests, python
 from cookiecutter.exceptions import FailedHookException
 from flowcontrol.hookspecs import PluginInfo
 
+pytestmark = pytest.mark.own_database
+
 LICENSES = json.loads((TEMPLATE / "cookiecutter.json").read_text())["license"]
 VARIANTS = [
     {"kind": kind, "trigger": trigger, "license": license_}

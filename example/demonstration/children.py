@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from socket import AF_INET, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
 
@@ -23,15 +24,21 @@ class ChildDied(Exception):
 
 
 class Child:
-    """``manage.py`` with a subcommand, as a process of its own that writes to a log file."""
+    """``manage.py`` with a subcommand, as a process of its own that writes to a log file.
 
-    def __init__(self, name: str, arguments: list[str], log: Path) -> None:
+    ``environment`` is what it has beside ours.
+    """
+
+    def __init__(
+        self, name: str, arguments: list[str], log: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.name = name
         self.log = log
         with log.open("wb") as output:
             # In a session of its own: Ctrl-C is for us alone, and we stop it in order.
             self.process = subprocess.Popen(
                 [sys.executable, str(MANAGE), *arguments],
+                env={**os.environ, **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

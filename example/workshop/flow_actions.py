@@ -116,3 +116,22 @@ class AwaitAnswer(BaseAction):
 
     def summary(self, config: Mapping[str, Any]) -> str:
         return f"At most {config['seconds']} s"
+
+
+@register_action
+class Note(BaseAction):
+    """Adds a line to the run's ``notes``: what the demonstration of plugins looks at."""
+
+    name = "workshop.note"
+    label = "Take a note"
+    effect = Effect.PURE
+
+    class Config(ActionForm):
+        text = forms.CharField(max_length=200)
+
+    def run(self, context: ActionContext) -> Decision:
+        context.state["notes"] = [*context.state.get("notes", []), context.config["text"]]
+        return Next()
+
+    def summary(self, config: Mapping[str, Any]) -> str:
+        return f"“{config['text']}”"

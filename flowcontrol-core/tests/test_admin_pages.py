@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import nullcontext
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -20,18 +22,21 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape
 from engine_actions import Decide
-from flowcontrol import documents, registry
+from flowcontrol import documents, plugins, registry
 from flowcontrol.admin import FlowAdmin
 from flowcontrol.admin.forms import DraftForm
 from flowcontrol.base import Fail
 from flowcontrol.documents import export_flow, parse_yaml, save_draft, to_yaml
 from flowcontrol.engine import Started, start_flow
+from flowcontrol.engine.presence import active_plugins
 from flowcontrol.exceptions import FlowcontrolError, FlowNotFound
-from flowcontrol.models import Event, Flow, FlowRun, FlowVersion, HistoryChunk, RunStatus, Trigger
+from flowcontrol.models import Event, Flow, FlowRun, FlowVersion, HistoryChunk, RunStatus, Trigger, Worker
 from flowcontrol.models.run import RecordRows
+from flowcontrol.plugins.report import PluginReport, Problem, State
 from testapp.models import Customer
 
 pytestmark = pytest.mark.django_db
@@ -1038,3 +1043,34 @@ def test_pages_have_no_scripts_and_styles_of_their_own_that_a_content_policy_wou
         assert not re.search(r"<script|<style|\son\w+=|\sstyle=|\|safe\b|autoescape", template.read_text()), (
             template
         )
+
+
+def test_the_list_of_flows_tells_which_plugins_cannot_be_used_and_which_workers_have_others(
+    staff: Client,
+) -> None:
+    broken = PluginReport(
+        "acme",
+        State.QUARANTINED,
+        distribution="acme-flow",
+        version="1.0",
+        problem=Problem.BROKEN,
+        reason="Importing acme raised <ImportError>.",
+    )
+    now = timezone.now()
+    for name, has in (("one", {"http": "0.4"}), ("two", {}), ("dead", {"http": "0.3"})):
+        seen_at = now - timedelta(hours=name == "dead")
+        Worker.objects.create(
+            name=name, host="h", pid=1, plugins=active_plugins() | has, started_at=now, seen_at=seen_at
+        )
+    before = plugins.loaded.use(replace(plugins.current(), reports=(*plugins.reports(), broken)))
+    try:
+        page = staff.get(reverse("admin:flowcontrol_flow_changelist")).content.decode()
+    finally:
+        plugins.loaded.use(before)
+    notices = [unescape(one) for one in re.findall(r'<p class="errornote">(.*?)</p>', page)]
+    assert notices == [
+        'The plugin "acme" (acme-flow 1.0) cannot be used. Importing acme raised <ImportError>.',
+        "The worker one has other plugins than this page: it has http 0.4 as well.",
+    ]
+    Worker.objects.all().delete()
+    assert "errornote" not in staff.get(reverse("admin:flowcontrol_flow_changelist")).content.decode()

@@ -13,10 +13,12 @@ from flowcontrol import registry
 from flowcontrol.documents import import_flow
 from flowcontrol.engine import start_flow
 from flowcontrol.engine.presence import active_plugins
-from flowcontrol.management.diagnosis import Finding, diagnose
+from flowcontrol.management.diagnosis import AREAS, Finding, diagnose
 from flowcontrol.models import FlowRun, Worker
 from test_plugins_processes import Project, app_pack, broken
 from test_plugins_processes import project as project  # noqa: PLC0414  # a fixture
+
+pytestmark = pytest.mark.own_database
 
 ACTIONS = """
 from flowcontrol.base import BaseAction
@@ -114,6 +116,29 @@ def test_a_purge_removes_tables_and_content_types_and_no_flow(acme: Project) -> 
     assert "It has nothing of its own in the database." in again.stdout
 
 
+def test_a_purge_takes_the_permission_to_use_the_actions_with_it(acme: Project) -> None:
+    code = (
+        "from django.contrib.auth.models import Permission;"
+        "print(*Permission.objects.filter(codename__startswith='use_').values_list('codename', flat=True))"
+    )
+    assert acme.manage("shell", "-v", "0", "-c", code).stdout.split() == ["use_acme", "use_zebra"]
+    planned = acme.manage("flowcontrol", "plugins", "purge", "acme", "--plan").stdout
+    assert "permission Flow control | flow | Can use actions of acme in flows" in planned
+    acme.manage("flowcontrol", "plugins", "purge", "acme", "--noinput")
+    assert acme.manage("shell", "-v", "0", "-c", code).stdout.split() == ["use_zebra"]
+
+
+def test_a_purge_works_in_a_project_without_users(project: Project) -> None:
+    settings = (project.folder / "site_settings.py").read_text().replace('"django.contrib.auth", ', "")
+    project.write("site_settings.py", settings.replace('"django.contrib.contenttypes", ', ""))
+    assert "contrib" not in (project.folder / "site_settings.py").read_text()
+    migrated = project.manage("migrate")
+    assert migrated.returncode == 0, migrated.stderr
+    purged = project.manage("flowcontrol", "plugins", "purge", "zebra", "--noinput")
+    assert purged.returncode == 0, purged.stderr
+    assert "It has nothing of its own in the database." in purged.stdout
+
+
 def test_a_plugin_that_is_switched_off_cannot_be_purged(acme: Project) -> None:
     purged = acme.manage("flowcontrol", "plugins", "purge", "acme", "--noinput", FLOWCONTROL_PLUGINS="zebra")
     assert purged.returncode == 1
@@ -145,6 +170,28 @@ def test_the_doctor_finds_what_is_wrong_in_one_go_without_a_database(project: Pr
     } <= found
     assert {("scheduler", "error"), ("flows", "error")} <= found
     assert not (project.folder / "db.sqlite3").exists() or "Migrations are not applied" in diagnosed.stdout
+
+
+@pytest.mark.django_db
+@pytest.mark.every_database
+def test_clocks_that_differ_are_told_in_a_project_without_flows(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [finding.level for finding in findings("clock")] == ["ok"]
+    ahead = timezone.now() + timedelta(seconds=90)
+    monkeypatch.setattr("flowcontrol.management.diagnosis.timezone.now", lambda: ahead)
+    (finding,) = findings("clock")
+    assert finding.level == "warning"
+    assert "differ by 9" in finding.text
+
+
+def test_the_doctor_goes_on_without_a_database_driver_or_any_database(project: Project) -> None:
+    settings = (project.folder / "site_settings.py").read_text()
+    project.write("site_settings.py", f"{settings}\nDATABASES = {{}}\n")
+    diagnosed = project.manage("flowcontrol", "doctor", "--json")
+    assert diagnosed.returncode == 1, diagnosed.stderr
+    found = {one["area"]: one for one in json.loads(diagnosed.stdout)}
+    assert set(found) == set(AREAS)
+    assert "settings.DATABASES is improperly configured" in found["database"]["text"]
+    assert (found["settings"]["level"], found["plugins"]["level"]) == ("ok", "error")
 
 
 def findings(area: str) -> list[Finding]:

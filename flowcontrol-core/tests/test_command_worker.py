@@ -110,6 +110,8 @@ def working(monkeypatch: pytest.MonkeyPatch) -> Callable[..., WorkerLoop]:
         monkeypatch.setattr(worker, "seconds_until_due", lambda queues: dues.pop(0) if dues else None)
         monkeypatch.setattr(worker, "prune_everything", pruning)
         monkeypatch.setattr(worker, "wake_missed", lambda clock: 0)
+        monkeypatch.setattr(worker, "wake_blocked", lambda: 0)
+        monkeypatch.setattr(worker, "set_aside", lambda clock: 0)
         loop = WorkerLoop(WorkerOptions(poll_seconds=8.0), **options)
         loop._bell = Bell(loop, sleeps, *rung)
         loop._stop = Stop()

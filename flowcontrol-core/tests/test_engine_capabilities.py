@@ -8,14 +8,15 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from engine_actions import ACTIONS, CALLS
-from flowcontrol import registry
+from engine_actions import ACTIONS, CALLS, Count
+from flowcontrol import plugins, registry
 from flowcontrol.documents import import_flow
 from flowcontrol.engine import continue_flowruns, programs, start_flow
 from flowcontrol.engine.capabilities import set_aside, wake_blocked
 from flowcontrol.engine.clock import VirtualClock
 from flowcontrol.engine.presence import Presence
 from flowcontrol.models import FlowRun, Worker
+from flowcontrol.plugins.report import PluginReport, State
 
 pytestmark = [pytest.mark.django_db, pytest.mark.every_database]
 
@@ -81,6 +82,38 @@ def test_a_worker_that_died_promises_nothing() -> None:
     Presence([], lambda: 0)._beat()
     Worker.objects.update(seen_at=timezone.now() - timedelta(hours=1))
     assert seconds_until_due(blocked()) > 30
+
+
+@pytest.mark.parametrize(("theirs", "is_soon"), [("1.1", True), ("1.0", False), ("0.9", False), ("", False)])
+def test_a_configuration_that_is_too_new_here_is_left_to_a_worker_with_a_newer_plugin(
+    theirs: str, is_soon: bool
+) -> None:
+    report = PluginReport("test", State.ACTIVE, version="1.0", actions=("test.count",))
+    before = plugins.loaded.use(plugins.loaded.LoadedPlugins(reports=(report,)))
+    step = {"id": "n", "action": "test.count", "config_version": 2}
+    try:
+        Presence([], lambda: 0)._beat()
+        Worker.objects.update(plugins={"test": theirs})
+        with newer_configuration():
+            import_flow({"flowcontrol": 1, "slug": "new", "name": "New", "steps": [step]})
+        started = start_flow("new")
+        continue_flowruns()
+    finally:
+        plugins.loaded.use(before)
+    run = started.run  # type: ignore[union-attr]
+    run.refresh_from_db()
+    assert run.status == "blocked"
+    assert "the installed plugin knows up to version 1" in run.reason
+    assert (seconds_until_due(run) < 5) is is_soon
+
+
+@contextmanager
+def newer_configuration() -> Iterator[None]:
+    """As in a process that has the plugin's next version."""
+    Count.config_version = 2
+    yield
+    Count.config_version = 1
+    programs._programs.clear()
 
 
 def test_what_is_blocked_goes_on_when_a_worker_starts_that_has_it() -> None:

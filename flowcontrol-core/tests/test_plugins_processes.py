@@ -13,6 +13,8 @@ from pathlib import Path
 import flowcontrol
 import pytest
 
+pytestmark = pytest.mark.own_database
+
 SETTINGS = """
 from flowcontrol.plugins import plugin_apps
 

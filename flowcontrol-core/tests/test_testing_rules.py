@@ -18,6 +18,8 @@ from flowcontrol.plugins.entry_points import Installed
 from flowcontrol.testing import RULES, PackConformance, Subject, isolated_plugins
 from flowcontrol.testing.examination import hold
 
+pytestmark = pytest.mark.own_database
+
 PLUGIN = """
 from flowcontrol.hookspecs import PluginInfo, hookimpl
 from flowcontrol.registry import ActionSpec, FilterSpec, TriggerSpec

@@ -6,9 +6,11 @@ import sys
 
 from django.apps import AppConfig
 from django.core.checks import register
+from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
 from . import checks, registry
+from .permissions import create_permissions
 from .plugins.loader import discover_flow_actions, enforce, load_plugins, policy_in_force
 
 __all__ = ["FlowcontrolConfig"]
@@ -27,5 +29,6 @@ class FlowcontrolConfig(AppConfig):
         for check in checks.CHECKS:
             register(check, checks.TAG)
         register(checks.check_deployment, checks.TAG, deploy=True)
+        post_migrate.connect(create_permissions, sender=self, dispatch_uid="flowcontrol.create_permissions")
         load_plugins()
         enforce(discover_flow_actions(), policy_in_force(sys.argv))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.contrib.admin.actions import delete_selected
@@ -18,12 +18,13 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from .. import documents, engine
+from .. import documents, engine, permissions
 from ..exceptions import DocumentError, FlowcontrolError, FlowNotFound
 from ..models import Flow, FlowRun, FlowVersion, Trigger
 from .counts import live_counts
-from .forms import DraftForm, ImportForm, PublishForm, StartForm, TriggerForm
+from .forms import DraftForm, ImportForm, PublishForm, StartForm, TriggerForm, present_documents
 from .generic import ModelAdmin, StackedInline
+from .notices import notices
 from .trees import rows_of
 from .views import STYLE, View, admin_path, change_url, find, has_permission, log_changes, require
 
@@ -72,6 +73,14 @@ class FlowAdmin(ModelAdmin[Flow]):
             (None, {"fields": ["slug", "about", "object_type", "is_active", "version"]}),
             (_("Draft"), {"fields": [*draft, "draft_revision"]}),
         ]
+
+    def get_form(
+        self, request: HttpRequest, obj: Flow | None = None, change: bool = False, **kwargs: Any
+    ) -> type[DraftForm]:
+        form = cast("type[DraftForm]", super().get_form(request, obj, change=change, **kwargs))
+        # Django made this class for this request; which actions may be placed depends on who asks.
+        form.may = staticmethod(request.user.has_perm)
+        return form
 
     @admin.display(description=_("description"))
     def about(self, flow: Flow) -> str:
@@ -291,7 +300,11 @@ class FlowAdmin(ModelAdmin[Flow]):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        context = {"may_import": self.has_import_permission(request), **(extra_context or {})}
+        context = {
+            "may_import": self.has_import_permission(request),
+            "notices": notices(),
+            **(extra_context or {}),
+        }
         return super().changelist_view(request, context)
 
     def import_view(self, request: HttpRequest) -> HttpResponse:
@@ -352,7 +365,24 @@ class FlowAdmin(ModelAdmin[Flow]):
             form.add_error(
                 None, _("The documents switch flows on or off, which you may not; leave “active” out.")
             )
+        for told in self._refused_steps(request, form.cleaned_data["documents"]):
+            form.add_error(None, told)
         return form.is_valid()
+
+    def _refused_steps(self, request: HttpRequest, found: list[dict[str, Any]]) -> list[str]:
+        try:
+            normal = [documents.normalise(document) for document in found]
+        except DocumentError:
+            # No documents at all, which the import itself tells with every problem.
+            return []
+        flows = Flow.objects.select_related("published").in_bulk(
+            [document["slug"] for document in normal], field_name="slug"
+        )
+        told: list[str] = []
+        for document in normal:
+            present = present_documents(flows.get(document["slug"]))
+            told += permissions.refusals(document, present, request.user.has_perm)
+        return told
 
     def publish_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         flow = find(self, request, object_id)

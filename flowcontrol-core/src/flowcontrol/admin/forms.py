@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django import forms
@@ -13,13 +13,28 @@ from django.core.exceptions import ValidationError
 from django.db.models import Model
 from django.utils.translation import gettext_lazy as _
 
-from .. import documents
+from .. import documents, permissions
 from ..exceptions import DocumentError
 from ..models import Flow, Trigger
 from ..registry import triggers
 from .generic import ModelForm
 
-__all__ = ["DocumentField", "DraftForm", "ImportForm", "PublishForm", "StartForm", "TriggerForm"]
+__all__ = [
+    "DocumentField",
+    "DraftForm",
+    "ImportForm",
+    "PublishForm",
+    "StartForm",
+    "TriggerForm",
+    "present_documents",
+]
+
+
+def present_documents(flow: Flow | None) -> list[Mapping[str, Any]]:
+    """What the flow has now: its draft, and its published version; nothing, when there is none yet."""
+    if flow is None:
+        return []
+    return [flow.draft, *([flow.published.document] if flow.published else [])]
 
 
 class DocumentField(forms.CharField):
@@ -46,6 +61,9 @@ class DocumentField(forms.CharField):
 
 class DraftForm(ModelForm[Flow]):
     """The draft of a flow. It may be unfinished: only publishing asks for a document without problems."""
+
+    #: Whether whoever edits has a permission. The admin, which knows, says it; until then there is none.
+    may: Callable[[str], bool] = staticmethod(lambda permission: False)
 
     document = DocumentField(
         label=_("Draft"),
@@ -76,10 +94,17 @@ class DraftForm(ModelForm[Flow]):
                 cleaned["document"] = documents.check_draft(self.instance, cleaned["document"])
             except DocumentError as error:
                 self.add_error("document", [str(problem) for problem in error.problems])
+            else:
+                self._refuse(cleaned["document"])
         revision, present = cleaned.get("revision"), self.instance.draft_revision
         if revision is not None and revision != present:
             self.add_error(None, str(documents.DraftConflict(self.instance, revision, present)))
         return cleaned
+
+    def _refuse(self, document: Mapping[str, Any]) -> None:
+        refused = permissions.refusals(document, present_documents(self.instance), self.may)
+        if refused:
+            self.add_error("document", refused)
 
     def store(self) -> None:
         """Store the draft, if it is another one. Raises as ``save_draft``: somebody may have been faster."""

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from .awaiting import end_event
     from .due import Summary, continue_flowruns, execute_run
     from .operations import Changed, cancel_runs, pause_runs, restart_run, resume_runs
+    from .presence import differing_workers
     from .starting import Refused, Started, start_flow
     from .triggers import fire_trigger
 else:
@@ -17,6 +18,7 @@ else:
             "awaiting": ["end_event"],
             "due": ["Summary", "continue_flowruns", "execute_run"],
             "operations": ["Changed", "cancel_runs", "pause_runs", "restart_run", "resume_runs"],
+            "presence": ["differing_workers"],
             "starting": ["Refused", "Started", "start_flow"],
             "triggers": ["fire_trigger"],
         },
@@ -29,6 +31,7 @@ __all__ = [
     "Summary",
     "cancel_runs",
     "continue_flowruns",
+    "differing_workers",
     "end_event",
     "execute_run",
     "fire_trigger",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from .. import conf
+from .. import conf, plugins
 from ..models import FlowRun, RunStatus, Worker
 from ..models.run import FlowRunQuerySet
+from ..plugins.versions import satisfies
 from ..registry import actions
 from .claims import database
 from .clock import Clock
@@ -32,16 +33,23 @@ def seen_for() -> timedelta:
 
 
 def another_has(action: str) -> bool:
-    """Whether a worker at work says that it has an action which is missing here. One query."""
-    if action in actions:
-        # It is declared here as well, and cannot be imported: most likely there neither.
-        return False
+    """Whether a worker at work says that it has an action which is missing here. One query.
+
+    One that is declared here as well, and cannot be imported or knows no such configuration, is to be had where its
+    plugin is newer, as during a deployment; elsewhere it is most likely missing, too.
+    """
     seen = Worker.objects.using(database()).seen_since(Clock().after(-seen_for()))
-    return any(action in worker.actions for worker in seen.only("actions"))
+    having = [worker for worker in seen.only("actions", "plugins") if action in worker.actions]
+    if action not in actions:
+        return bool(having)
+    plugin = next((report for report in plugins.reports() if action in report.actions), None)
+    if plugin is None:
+        return False
+    return any(satisfies(worker.plugins.get(plugin.name, ""), (f">{plugin.version}",)) for worker in having)
 
 
 def wake_blocked() -> int:
-    """A worker starts: runs that are blocked on what it has are due at once; returns how many."""
+    """Runs that are blocked on what this process has are due at once; returns how many."""
     clock = Clock()
     # None is due later than that, and the date is what there is an index on.
     blocked = _blocked().filter(due_at__lte=clock.after(recheck()), needs__in=own_actions())

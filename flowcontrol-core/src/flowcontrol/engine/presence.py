@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.db import Error, connections
@@ -15,10 +15,11 @@ from django.db import Error, connections
 from .. import __version__, conf, plugins
 from ..models import Worker
 from ..models.database import DatabaseNow
-from .capabilities import own_actions
+from .capabilities import own_actions, seen_for
 from .claims import database
+from .clock import Clock
 
-__all__ = ["Presence", "active_plugins"]
+__all__ = ["Presence", "active_plugins", "difference", "differing_workers"]
 
 logger = logging.getLogger("flowcontrol.engine")
 
@@ -31,6 +32,26 @@ def active_plugins() -> dict[str, str]:
     return {"flowcontrol": __version__} | {
         report.name: report.version for report in plugins.reports() if report.is_active
     }
+
+
+def difference(theirs: Mapping[str, str], mine: Mapping[str, str]) -> str:
+    """How the plugins of a worker differ from those here, in words; empty when they are the same."""
+    told = [f"it lacks {name} {version}" for name, version in mine.items() if name not in theirs]
+    told += [f"it has {name} {version} as well" for name, version in theirs.items() if name not in mine]
+    told += [
+        f"it has {name} {theirs[name]}, and here is {version}"
+        for name, version in mine.items()
+        if name in theirs and theirs[name] != version
+    ]
+    return "; ".join(told)
+
+
+def differing_workers() -> dict[str, str]:
+    """By name: workers at work whose plugins are others than those of this process, and how. One query."""
+    mine = active_plugins()
+    seen = Worker.objects.using(database()).seen_since(Clock().after(-seen_for())).only("name", "plugins")
+    found = {worker.name: difference(worker.plugins, mine) for worker in seen}
+    return {name: told for name, told in found.items() if told}
 
 
 class Presence:

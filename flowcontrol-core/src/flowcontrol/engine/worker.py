@@ -107,7 +107,6 @@ class WorkerLoop:
             batch=self.options.batch,
         )
         with self._announced(), self._listening():
-            self._survives(wake_blocked)
             try:
                 while not self.is_stopping:
                     if self._survives(lambda: self._turn(rounds)):
@@ -173,6 +172,7 @@ class WorkerLoop:
         if self.monotonic() >= self._sweep_at:
             self._sweep_at = self.monotonic() + _SWEEP_SECONDS
             wake_missed(Clock())
+            wake_blocked()
             set_aside(Clock())
 
     def _recycle(self) -> None:

@@ -14,12 +14,13 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from .. import conf, plugins, registry
 from ..engine import programs
 from ..engine.claims import database
-from ..engine.presence import active_plugins
+from ..engine.presence import active_plugins, difference
 from ..engine.statistics import Statistics, statistics
 from ..exceptions import ConfigurationError, FlowcontrolError
 from ..models import Flow, Trigger
@@ -57,8 +58,9 @@ def diagnose() -> Iterator[Finding]:
             yield Finding(
                 area, Level.ERROR, f"Cannot be looked at: {str(error).strip()}", "See to the database."
             )
-        except FlowcontrolError as error:
-            yield Finding(area, Level.ERROR, f"Cannot be looked at: {error}")
+        except Exception as error:  # noqa: BLE001  whatever is broken there, the other areas are to be looked at
+            told = str(error) if isinstance(error, FlowcontrolError) else f"{type(error).__name__}: {error}"
+            yield Finding(area, Level.ERROR, f"Cannot be looked at: {told}")
         else:
             yield from found or [Finding(area, Level.OK, "fine")]
 
@@ -116,10 +118,7 @@ def _database() -> Iterator[Finding]:
 
 
 def _clock() -> Iterator[Finding]:
-    told = _database_time()
-    if told is None:
-        return
-    skew = abs((timezone.now() - told).total_seconds())
+    skew = abs((timezone.now() - _database_time()).total_seconds())
     if skew > _SKEW_SECONDS:
         yield Finding(
             "clock",
@@ -129,9 +128,13 @@ def _clock() -> Iterator[Finding]:
         )
 
 
-def _database_time() -> datetime | None:
-    """By a statement of the ORM's, which needs a row to ask with."""
-    told: datetime | None = Flow.objects.using(database()).values_list(DatabaseNow(), flat=True).first()
+def _database_time() -> datetime:
+    """Asked with a row of the one table that has some as soon as there are any tables."""
+    connection = connections[database()]
+    recorded = MigrationRecorder(connection).migration_qs.values_list(DatabaseNow(), flat=True)
+    told: datetime | None = recorded.first()
+    if told is None:
+        raise FlowcontrolError("The clock cannot be asked for before the first migration.")
     return told
 
 
@@ -177,20 +180,9 @@ def _workers(told: Statistics, scheduler: str) -> Iterator[Finding]:
             yield Finding(
                 "scheduler",
                 Level.WARNING,
-                f"The worker {worker.name} has other plugins than this process: {_difference(worker.plugins, mine)}.",
+                f"The worker {worker.name} has other plugins than this process: {difference(worker.plugins, mine)}.",
                 "Install the same everywhere and restart, unless that is what you mean.",
             )
-
-
-def _difference(theirs: Mapping[str, str], mine: Mapping[str, str]) -> str:
-    told = [f"it lacks {name} {version}" for name, version in mine.items() if name not in theirs]
-    told += [f"it has {name} {version} as well" for name, version in theirs.items() if name not in mine]
-    told += [
-        f"it has {name} {theirs[name]}, and here is {version}"
-        for name, version in mine.items()
-        if name in theirs and theirs[name] != version
-    ]
-    return "; ".join(told)
 
 
 def _runs() -> Iterator[Finding]:

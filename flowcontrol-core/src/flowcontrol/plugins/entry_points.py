@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import importlib_metadata
 
-__all__ = ["APPS_GROUP", "GROUP", "Installed", "canonical", "installed_plugins", "scan"]
+__all__ = ["APPS_GROUP", "GROUP", "Installed", "canonical", "installed_plugins", "project_url", "scan"]
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +83,16 @@ def scan(path: list[str] | None = None) -> list[Installed]:
             # Damaged metadata of one distribution must not hide the others.
             logger.exception("metadata cannot be read distribution=%r", distribution)
     return sorted(found)
+
+
+def project_url(distribution: str) -> str:
+    """Where a distribution's project is at home; empty when it does not say. For messages: reads all its metadata."""
+    try:
+        metadata = importlib_metadata.metadata(distribution)
+    except (importlib_metadata.PackageNotFoundError, ValueError):
+        return ""
+    urls = [str(one).partition(",")[2].strip() for one in metadata.get_all("Project-URL") or ()]
+    return next((url for url in [*urls, str(metadata.get("Home-page") or "")] if url), "")
 
 
 def _name_and_version(distribution: Any) -> tuple[str, str]:

@@ -19,16 +19,16 @@ import pluggy
 from django.apps import AppConfig, apps
 from django.utils.module_loading import module_has_submodule
 
-from .. import API_VERSION, conf, expressions, hookspecs, registry
+from .. import API_VERSION, __version__, conf, expressions, hookspecs, registry
 from ..exceptions import ConfigurationError, PluginError
 from ..hookspecs import PROJECT_NAME, PluginInfo
 from ..registry import ActionSpec, FilterSpec, SchedulerSpec, TriggerSpec
 from ..suggestions import did_you_mean
-from .entry_points import Installed, canonical, installed_plugins
+from .entry_points import Installed, canonical, installed_plugins, project_url
 from .loaded import HookFunction, LoadedPlugins, current, is_loaded, use
 from .policy import Policy, policy_of
 from .report import PluginReport, Problem, State
-from .selection import ENVIRONMENT, Rejected, in_force, select
+from .selection import ENVIRONMENT, Rejected, in_force, removal_of, select
 
 __all__ = [
     "app_failed",
@@ -227,7 +227,10 @@ def _load(installed: tuple[Installed, ...], entries: Sequence[str] | None) -> Lo
     listed = (
         "the environment variable FLOWCONTROL_PLUGINS" if is_from_environment else 'FLOWCONTROL["PLUGINS"]'
     )
-    reports += [_disabled(plugin, listed) for plugin in selection.disabled]
+    reports += [
+        _disabled(plugin, listed, removal_of(plugin, entries), is_from_environment=is_from_environment)
+        for plugin in selection.disabled
+    ]
     for report in reports:
         prefix = canonical(report.name.partition(".")[0])
         if not report.is_active and prefix not in active:
@@ -258,7 +261,10 @@ def _rejected(one: Rejected, entries: Sequence[str]) -> PluginReport:
     )
 
 
-def _disabled(plugin: Installed, listed: str) -> PluginReport:
+def _disabled(plugin: Installed, listed: str, removal: str, *, is_from_environment: bool) -> PluginReport:
+    way_back = f'Take "{removal}" off the list' if removal else f'Add "{plugin.name}" to the list'
+    if is_from_environment:
+        way_back = f"{way_back}, or unset it,"
     return PluginReport(
         plugin.name,
         State.DISABLED,
@@ -266,7 +272,7 @@ def _disabled(plugin: Installed, listed: str) -> PluginReport:
         version=plugin.version,
         source=plugin.source,
         reason=f"The {plugin} is installed, but {listed} leaves it out.",
-        hint=f'Add "{plugin.name}" to the list and restart.',
+        hint=f"{way_back} and restart.",
         app=plugin.app,
     )
 
@@ -295,8 +301,9 @@ def _load_one(
             return report
         module = _import_module(plugin)
         report = replace(report, import_ms=round((time.perf_counter() - began) * 1000, 2))
+        # First of all: hooks of a plugin that is made for another version may be none here.
+        info = _info(plugin, module)
         hooks = _register_hooks(manager, plugin, module)
-        info = _info(plugin, module, hooks)
         report = replace(report, api=info.api, label=info.label, description=info.description)
         declared = _declarations(_namespace(plugin, info), hooks)
         _register(plugin, declared)
@@ -366,7 +373,19 @@ def _require_name(plugin: Installed) -> None:
 
 def _import_module(plugin: Installed) -> Any:
     with _fence("import", f"Importing {plugin.module}"):
-        return registry.import_path(plugin.module) if ":" in plugin.module else import_module(plugin.module)
+        try:
+            return (
+                registry.import_path(plugin.module) if ":" in plugin.module else import_module(plugin.module)
+            )
+        except ImportError as error:
+            if (error.name or "").partition(".")[0] != PROJECT_NAME:
+                raise
+            # A name of the core's that is not there: the plugin is made for another version, and cannot say so.
+            raise _LoadError(
+                "import",
+                f"Importing {plugin.module} raised {type(error).__name__}: {error}",
+                hint=f"It is made for another flowcontrol-core than {__version__}: pip check tells for which.",
+            ) from error
 
 
 def _register_hooks(
@@ -392,8 +411,9 @@ def _register_hooks(
     return hooks
 
 
-def _info(plugin: Installed, module: Any, hooks: dict[str, pluggy.HookImpl]) -> PluginInfo:
-    if "flowcontrol_plugin_info" not in hooks:
+def _info(plugin: Installed, module: Any) -> PluginInfo:
+    told = getattr(module, "flowcontrol_plugin_info", None)
+    if told is None or not hasattr(told, f"{PROJECT_NAME}_impl"):
         unmarked = ", ".join(_unmarked(module))
         raise _LoadError(
             "info",
@@ -401,7 +421,7 @@ def _info(plugin: Installed, module: Any, hooks: dict[str, pluggy.HookImpl]) -> 
             hint=f"Write @hookimpl above: {unmarked}." if unmarked else "Define it with @hookimpl.",
         )
     with _fence("info", "flowcontrol_plugin_info"):
-        info = hooks["flowcontrol_plugin_info"].function()
+        info = told()
     if not isinstance(info, PluginInfo):
         raise _LoadError("info", f"flowcontrol_plugin_info returned {info!r}; it has to be a PluginInfo.")
     _require_api(plugin, info)
@@ -426,9 +446,14 @@ def _require_api(plugin: Installed, info: PluginInfo) -> None:
         hint=(
             f"pip install --upgrade flowcontrol-core, or install an older {distribution}."
             if is_newer
-            else f"pip install --upgrade {distribution}."
+            else f"pip install --upgrade {distribution}{_or_ask(plugin)}."
         ),
     )
+
+
+def _or_ask(plugin: Installed) -> str:
+    url = project_url(plugin.distribution)
+    return f", or see {url}" if url else ""
 
 
 def _namespace(plugin: Installed, info: PluginInfo) -> str:

@@ -26,7 +26,7 @@ from .entry_points import Installed, canonical
 from .report import Problem
 from .versions import is_bound, satisfies
 
-__all__ = ["DEFAULT", "ENVIRONMENT", "Rejected", "Selection", "in_force", "select"]
+__all__ = ["DEFAULT", "ENVIRONMENT", "Rejected", "Selection", "in_force", "removal_of", "select"]
 
 #: Replaces the project's list.
 ENVIRONMENT = "FLOWCONTROL_PLUGINS"
@@ -108,6 +108,12 @@ def select(entries: Sequence[str], installed: Sequence[Installed]) -> Selection:
         rejected=(*rejected, *missing),
         malformed=tuple(malformed),
     )
+
+
+def removal_of(plugin: Installed, entries: Sequence[str]) -> str:
+    """The entry of the list that takes the plugin out; empty when it is just not named."""
+    parsed, _ = _parse(entries)
+    return next((entry.text for entry in parsed if entry.is_removal and entry.matches(plugin)), "")
 
 
 def _parse(entries: Sequence[str]) -> tuple[list[_Entry], list[str]]:

@@ -6,14 +6,15 @@ from argparse import Namespace
 from collections.abc import Iterator
 
 from django.apps import AppConfig, apps
-from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.db import connections, transaction
 from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import Model
 
 from ...engine.claims import database
 from ...exceptions import FlowcontrolError
 from ...models import FlowRun, Trigger
+from ...permissions import codename
 from ...plugins import PluginReport
 from ..output import Console, counted
 from ..usage import flows_using
@@ -34,7 +35,7 @@ def purge(console: Console, options: Namespace) -> int:
     report = named(options)
     config = _app_of(report)
     console.lines(_references(report))
-    steps = list(_plan(config))
+    steps = [*_plan(config), *(f"permission {permission}" for permission in _permissions(report))]
     if steps:
         console.lines(["", "To be removed:", *(f"  {step}" for step in steps)])
     else:
@@ -46,6 +47,8 @@ def purge(console: Console, options: Namespace) -> int:
         return 1
     if config is not None:
         _remove(config, console)
+    for permission in _permissions(report):
+        permission.delete()
     console.lines(["", f"Now: pip uninstall {report.distribution}, and restart."])
     return 0
 
@@ -63,6 +66,24 @@ def _app_of(report: PluginReport) -> AppConfig | None:
             "for this one command."
         )
     return config
+
+
+def _permissions(report: PluginReport) -> list[Model]:
+    """To use its actions; the permissions of its models go with their content types."""
+    wanted = {"content_type__app_label": "flowcontrol", "codename": codename(report.name)}
+    return _rows("auth.Permission", **wanted)
+
+
+def _kinds(config: AppConfig) -> list[Model]:
+    return _rows("contenttypes.ContentType", app_label=config.label)
+
+
+def _rows(model: str, **wanted: str) -> list[Model]:
+    """Rows of a model of Django's; none where the project does not use that app."""
+    try:
+        return list(apps.get_model(model)._default_manager.using(database()).filter(**wanted).order_by("pk"))
+    except LookupError:
+        return []
 
 
 def _path(config: AppConfig) -> str:
@@ -90,14 +111,14 @@ def _plan(config: AppConfig | None) -> Iterator[str]:
     applied = MigrationRecorder(connections[database()]).applied_migrations()
     if any(app == config.label for app, _ in applied):
         yield f"tables of {config.label}: manage.py migrate {config.label} zero"
-    kinds = ContentType.objects.using(database()).filter(app_label=config.label)
-    for kind in kinds.order_by("model"):
-        yield f"content type and permissions of {kind.app_label}.{kind.model}"
+    for kind in _kinds(config):
+        yield f"content type and permissions of {kind}"
 
 
 def _remove(config: AppConfig, console: Console) -> None:
     call_command("migrate", config.label, "zero", database=database(), verbosity=0, stdout=console.stdout)
     with transaction.atomic(using=database()):
-        # The permissions go with them.
-        ContentType.objects.using(database()).filter(app_label=config.label).delete()
+        for kind in _kinds(config):
+            # Its permissions go with it.
+            kind.delete()
     console.line(f"Removed what {config.label} had in the database.")

@@ -16,8 +16,13 @@ import yaml
 from baking import PACKS, ROOT, TEMPLATE, bake, install, own_tests, python
 from cookiecutter.exceptions import FailedHookException
 from flowcontrol.hookspecs import PluginInfo
+from flowcontrol_tests.databases import chosen
 
 pytestmark = pytest.mark.own_database
+
+pytestmark = pytest.mark.skipif(
+    chosen().name != "sqlite", reason="packs bring a database of their own; once is enough, and SQLite's turn"
+)
 
 LICENSES = json.loads((TEMPLATE / "cookiecutter.json").read_text())["license"]
 VARIANTS = [

@@ -31,6 +31,7 @@ FOR_PACKS = {
     "flowcontrol.registry": "The declarations, and registering from a project's own app.",
     "flowcontrol.engine": "Start flows, fire triggers, and work with runs.",
     "flowcontrol.expressions": "Compile expressions, and register filters.",
+    "flowcontrol.state": "The values that a state can hold.",
     "flowcontrol.schedulers": "Write schedulers.",
     "flowcontrol.packs": "The AppConfig of a pack with models.",
     "flowcontrol.translations": "Texts of a pack that is in no INSTALLED_APPS.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from cookiecutter.main import cookiecutter
@@ -13,14 +14,27 @@ __all__ = ["PACKS", "ROOT", "TEMPLATE", "bake", "install", "own_tests", "python"
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = ROOT / "cookiecutter-action"
-#: Packs that were made with it and are kept.
-PACKS = sorted((ROOT / "tests" / "packs").glob("flowcontrol-actions-*"))
+#: Packs that were made with it and are kept: for tests, and those of our own that say so.
+PACKS = [
+    *sorted((ROOT / "tests" / "packs").glob("flowcontrol-actions-*")),
+    *sorted(file.parent for file in ROOT.glob("flowcontrol-*/.flowcontrol-template.json")),
+]
 
 
 def bake(folder: Path, **answers: str) -> Path:
     """A new pack in the folder; raises ``FailedHookException`` when an answer is refused."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = cookiecutter(str(TEMPLATE), no_input=True, extra_context=answers, output_dir=str(folder))
+    with tempfile.TemporaryDirectory() as elsewhere:
+        # What it remembers for a next time is nothing for the home of whoever runs the tests.
+        config = Path(elsewhere) / "config.yaml"
+        config.write_text(f"replay_dir: {elsewhere}\ncookiecutters_dir: {elsewhere}\n", encoding="utf-8")
+        made = cookiecutter(
+            str(TEMPLATE),
+            no_input=True,
+            extra_context=answers,
+            output_dir=str(folder),
+            config_file=str(config),
+        )
     return Path(made)
 
 

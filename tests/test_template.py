@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gettext
 import json
+import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -10,10 +13,16 @@ from pathlib import Path
 
 import pytest
 import yaml
-from baking import PACKS, TEMPLATE, bake, install, own_tests, python
+from baking import PACKS, ROOT, TEMPLATE, bake, install, own_tests, python
 from cookiecutter.exceptions import FailedHookException
+from flowcontrol.hookspecs import PluginInfo
+from flowcontrol_tests.databases import chosen
 
 pytestmark = pytest.mark.own_database
+
+pytestmark = pytest.mark.skipif(
+    chosen().name != "sqlite", reason="packs bring a database of their own; once is enough, and SQLite's turn"
+)
 
 LICENSES = json.loads((TEMPLATE / "cookiecutter.json").read_text())["license"]
 VARIANTS = [
@@ -26,7 +35,8 @@ VARIANTS = [
 #: In the words of people who do not think of quoting.
 AWKWARD = [
     {"description": "It says \"hi\" \\ and 'bye', <b>ünïcode</b> & 100 %"},
-    {"author": 'Zoë O\'Neil "Z" <zoe@example.org>'},
+    {"author": 'Zoë O\'Neil "Z" <zoe@example.org>', "kind": "app"},
+    {"description": '😀 C:\\new\\table {braces} "', "author": "Sons \\ Daughters 😀"},
     {"pack_name": "a", "action_name": "b2"},
     {"pack_name": "very_long_name_of_a_pack", "action_name": "do_it_now_please"},
     {"description": "x" * 300},
@@ -42,6 +52,11 @@ REFUSED = [
     ({"pack_name": "flowcontrol_mail"}, "begins with flowcontrol"),
     ({"action_name": "Send it"}, "The name of the action is 'Send it'"),
     ({"action_name": "return"}, "a word of Python's own"),
+    ({"pack_name": "../up"}, "Use small letters"),
+    ({"pack_name": "http"}, "is reserved"),
+    ({"pack_name": "x" * 41}, "has 41 characters"),
+    ({"action_name": "base_action"}, "would be the class BaseAction"),
+    ({"author": "two\nlines"}, "has to be one line of text"),
     ({"description": " "}, "has to be one line of text"),
 ]
 
@@ -72,6 +87,14 @@ def read(pack: Path) -> None:
     assert linted.returncode == 0, linted.stdout
 
 
+def introduced(pack: Path) -> PluginInfo:
+    """What the hook module says of the pack."""
+    (module,) = pack.glob("src/*/plugin.py")
+    told = runpy.run_path(str(module))["flowcontrol_plugin_info"]()
+    assert isinstance(told, PluginInfo)
+    return told
+
+
 @pytest.mark.parametrize("answers", [*VARIANTS, *AWKWARD], ids=str)
 def test_every_variant_can_be_read(answers: dict[str, str], tmp_path: Path) -> None:
     pack = bake(tmp_path, **answers)
@@ -80,6 +103,9 @@ def test_every_variant_can_be_read(answers: dict[str, str], tmp_path: Path) -> N
     assert app.exists() is (answers.get("kind") == "app")
     told = json.loads((pack / ".flowcontrol-template.json").read_text())["answers"]
     assert {key: told[key] for key in answers} == answers
+    project = tomllib.loads((pack / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (project["description"], project["authors"]) == (told["description"], [{"name": told["author"]}])
+    assert introduced(pack).description == told["description"]
 
 
 def test_what_the_template_makes_is_formatted(tmp_path: Path) -> None:
@@ -141,6 +167,37 @@ def test_a_new_pack_whose_action_is_broken_is_red(tmp_path: Path) -> None:
     done = own_tests(pack, install(pack, tmp_path))
     assert done.returncode == 1
     assert "test_the_text_is_put_together_from_the_state" in done.stdout
+
+
+def test_a_new_pack_is_clean_to_the_linters_that_it_brings(tmp_path: Path) -> None:
+    pack = bake(tmp_path, kind="app", trigger="yes", action_name="write_down")
+    site = install(pack, tmp_path)
+    for linter in (["ruff", "check"], ["ruff", "format", "--check"], ["mypy", "--cache-dir", str(tmp_path)]):
+        done = python(["-m", *linter], pack, site)
+        assert done.returncode == 0, f"{linter}: {done.stdout}{done.stderr}"
+
+
+def test_the_catalogue_has_every_text_and_is_compiled() -> None:
+    source = TEMPLATE / "{{cookiecutter.__distribution}}" / "src" / "{{cookiecutter.__package}}"
+    folder = source / "locale" / "de" / "LC_MESSAGES"
+    pairs = re.findall(
+        r'^msgid "(.+)"\nmsgstr "(.+)"$', (folder / "django.po").read_text("utf-8"), re.MULTILINE
+    )
+    with (folder / "django.mo").open("rb") as stream:
+        compiled = gettext.GNUTranslations(stream)
+    assert {text: compiled.gettext(text) for text, _ in pairs} == dict(pairs)
+    used = {
+        text
+        for file in [*source.rglob("*.py"), *source.rglob("*.html")]
+        for text in re.findall(r'(?:\b_\(\s*|translate )"([^"]+)"', file.read_text("utf-8"))
+    }
+    assert used == {text for text, _ in pairs}
+
+
+def test_a_new_pack_asks_for_the_same_core_as_our_own(tmp_path: Path) -> None:
+    ours = tomllib.loads((ROOT / "flowcontrol-actions-builtin" / "pyproject.toml").read_text())["project"]
+    new = tomllib.loads((bake(tmp_path) / "pyproject.toml").read_text())["project"]
+    assert set(new["dependencies"]) <= set(ours["dependencies"])
 
 
 # -- packs that were made with it ------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ PACKAGE = Path("src") / {{ cookiecutter.__package | tojson }}
 DISTRIBUTION = {{ cookiecutter.__distribution | tojson }}
 
 #: Of app packs only.
-APP = ("apps.py", "models.py", "urls.py", "views.py", "migrations", "templates", "static", "locale")
+APP = ("apps.py", "models.py", "urls.py", "views.py", "migrations", "templates", "static")
 
 if KIND == "light":
     for name in APP:
@@ -17,10 +17,6 @@ if KIND == "light":
             shutil.rmtree(path)
         else:
             path.unlink()
-else:
-    # Templates are not rendered by this template's own engine, so their folders get their names here.
-    for kind in ("templates", "static"):
-        (PACKAGE / kind / "pack").rename(PACKAGE / kind / PACKAGE.name)
 
 print(f"""
 {DISTRIBUTION} is there. Next:

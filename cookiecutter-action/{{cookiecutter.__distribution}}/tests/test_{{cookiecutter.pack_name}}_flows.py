@@ -1,16 +1,15 @@
 """The pack at work, in flows."""
-{%- if cookiecutter.kind == "app" or cookiecutter.trigger == "yes" %}
-{% endif %}
-{%- if cookiecutter.kind == "app" or cookiecutter.trigger == "yes" %}
+
 import pytest
-{%- endif %}
+from django.utils import translation
 {%- if cookiecutter.trigger == "yes" %}
 from flowcontrol.documents import import_flow
 from flowcontrol.engine import continue_flowruns, fire_trigger
 from flowcontrol.models import FlowRun
 {%- endif %}
-{%- if cookiecutter.kind == "app" %}
 
+from {{ cookiecutter.__package }}.actions import {{ cookiecutter.__class }}
+{%- if cookiecutter.kind == "app" %}
 from {{ cookiecutter.__package }}.models import Text
 {%- endif %}
 
@@ -29,6 +28,18 @@ def test_the_text_is_put_together_from_the_state(run_flow):
 def test_a_name_that_the_state_does_not_have_fails_the_run(run_flow):
     result = run_flow(STEP, status="failed")
     assert "name" in result.reason
+
+
+@pytest.mark.parametrize("key", ["two words", "1st", "run"])
+def test_a_key_that_expressions_cannot_read_is_refused_with_its_name(key):
+    form = {{ cookiecutter.__class }}.Config({"text": "Hello", "key": key})
+    assert f"“{key}” is no name" in str(form.errors["key"])
+
+
+def test_its_form_is_translated():
+    form = {{ cookiecutter.__class }}.Config()
+    with translation.override("de"):
+        assert str(form["key"].label) == "Schlüssel"
 {%- if cookiecutter.kind == "app" %}
 
 

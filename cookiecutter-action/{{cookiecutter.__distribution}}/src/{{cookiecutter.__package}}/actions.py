@@ -6,15 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import forms
-from django.utils.translation import gettext_lazy as _
+from django.core.exceptions import ValidationError
 from flowcontrol.base import ActionContext, ActionForm, BaseAction, Decision, Effect, Next
+from flowcontrol.expressions import RESERVED_NAMES
 from flowcontrol.forms import TemplateField
+from flowcontrol.translations import catalogue
 {%- if cookiecutter.kind == "app" %}
 
 from .models import Text
 {%- endif %}
 
 __all__ = ["{{ cookiecutter.__class }}"]
+
+_ = catalogue("{{ cookiecutter.__package }}")
 
 
 class {{ cookiecutter.__class }}(BaseAction):
@@ -36,6 +40,16 @@ class {{ cookiecutter.__class }}(BaseAction):
         key = forms.CharField(
             label=_("Key"), initial="text", max_length=100, help_text=_("Under which the state keeps it.")
         )
+
+        def clean_key(self) -> str:
+            key: str = self.cleaned_data["key"]
+            if not key.isidentifier() or key in RESERVED_NAMES:
+                raise ValidationError(
+                    _("“%(key)s” is no name that expressions can read: letters, digits and _ make one."),
+                    code="key",
+                    params={"key": key},
+                )
+            return key
 
     def run(self, context: ActionContext) -> Decision:
         text = context.render(context.config["text"])

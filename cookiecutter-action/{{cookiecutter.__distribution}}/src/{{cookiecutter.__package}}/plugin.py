@@ -11,7 +11,7 @@ def flowcontrol_plugin_info() -> PluginInfo:
     return PluginInfo(
         api="1.0",
         label="{{ cookiecutter.pack_name|replace('_', ' ')|capitalize }}",
-        description={{ cookiecutter.description|tojson }},
+        description={{ cookiecutter.__description }},
     )
 
 

@@ -48,6 +48,8 @@ def explained(subject: Subject) -> Iterator[str]:
     fix="Give samples for every action with a required field, and correct the form.",
 )
 def accepted(subject: Subject) -> Iterator[str]:
+    for name in sorted(set(subject.samples) - set(_actions(subject))):
+        yield f"There are samples of {name}, which the pack does not have."
     for name, action in _actions(subject).items():
         problems = check_config(action, {}).problems
         if problems and not subject.samples.get(name):
@@ -226,7 +228,9 @@ def secretive(subject: Subject) -> Iterator[str]:
         canary = f"canary{secrets.token_hex(8)}"
         with _heard() as heard:
             result = _run(name, {**config, key: canary})
+        cleaned = check_config(subject.actions[name], {**config, key: canary}).cleaned
         places = {
+            "its summary": str(subject.actions[name].summary(cleaned)),
             "the state": result.run.state_json,
             "the history": str(result),
             "the reason or the traceback": result.reason + result.run.traceback,

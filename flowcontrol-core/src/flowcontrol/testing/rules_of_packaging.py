@@ -56,6 +56,8 @@ def requirement(subject: Subject) -> Iterator[str]:
             yield f'"{one}" is one version alone: no other pack could ever want another.'
         elif "<" not in one and "~=" not in one:
             yield f'"{one}" has no upper bound.'
+        elif ">" not in one and "~=" not in one:
+            yield f'"{one}" has no lower bound.'
 
 
 @rule(

@@ -221,6 +221,18 @@ CHECK = """
 """
 
 
+def pure(doing: str) -> Break:
+    """An action that is said to touch nothing, and does."""
+
+    def breaks(pack: Pack) -> None:
+        pack.change(ACTIONS_FILE, "Effect.EXTERNAL", "Effect.PURE")
+        pack.change(ACTIONS_FILE, "from django import forms", "import subprocess\nfrom django import forms")
+        pack.change(ACTIONS_FILE, "class Send(", "from .models import Thing\n\nclass Send(")
+        pack.change(ACTIONS_FILE, RUN, f"{RUN}        {doing}\n")
+
+    return breaks
+
+
 def lax(pack: Pack) -> None:
     pack.change(ACTIONS_FILE, "to = forms.CharField", "to = Lax")
     code = "class Lax(forms.CharField):\n    def clean(self, value):\n        return value\n\nclass Send("
@@ -228,6 +240,12 @@ def lax(pack: Pack) -> None:
 
 
 PLUGIN_FILE, ACTIONS_FILE = "acme_pack/plugin.py", "acme_pack/actions.py"
+SWALLOWING = """\
+        try:
+            context.state["sent"] = context.config["to"]
+        except Exception:
+            context.state["sent"] = ""
+"""
 RUN = '        context.state["sent"] = context.config["to"]\n'
 
 BAD: list[tuple[str, Break, str]] = [
@@ -279,6 +297,9 @@ BAD: list[tuple[str, Break, str]] = [
         "found in the log",
     ),
     ("A10", changed(ACTIONS_FILE, "config['to']}", "config['password']}"), "found in its summary"),
+    ("A11", pure("Thing.objects.filter(name='x').delete()"), "declared PURE, and writes to the database"),
+    ("A11", pure("subprocess.run(['true'], check=True)"), "declared PURE, and starts the process"),
+    ("A12", changed(ACTIONS_FILE, RUN, SWALLOWING), "went on although its time was up in actions.py"),
     (
         "A2",
         lambda pack: setattr(pack, "samples", {**SAMPLES, "acme.gone": [{}]}),

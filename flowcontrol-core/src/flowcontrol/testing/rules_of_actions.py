@@ -16,9 +16,12 @@ from ..documents.configuration import check_config, json_types, migrated
 from ..exceptions import DocumentError
 from .rules import NotApplicable, Subject, rule
 from .running import FlowResult, crash_at, run_flow
+from .watching import Interruption, touched_by
 
 #: Parts of field names whose values nobody may find anywhere.
 _SECRET = ("password", "secret", "token", "api_key", "private_key")
+#: Of each sample so many lines are tried for what happens when the time is up there.
+_LINES = 30
 #: A value of each JSON type that fields may have.
 _OTHERS: Mapping[str, Any] = {"object": {"a": 1}, "array": [1], "string": "x", "integer": 7, "boolean": True}
 
@@ -238,6 +241,44 @@ def secretive(subject: Subject) -> Iterator[str]:
         for place, text in places.items():
             if canary in text:
                 yield f"{name}: the value of {key} is found in {place}."
+
+
+@rule(
+    "A11",
+    "It touches what its effect says, and nothing else",
+    why="The effect decides what a crash repeats: what a PURE action writes is written twice, unseen by anybody.",
+    fix="Declare Effect.DATABASE for what writes through Django, and Effect.EXTERNAL for what leaves the process.",
+    needs_database=True,
+)
+def honest(subject: Subject) -> Iterator[str]:
+    for name, config in _to_run(subject):
+        action = subject.actions[name]
+        with touched_by(action) as touches:
+            _run(name, config)
+        if action.effect is Effect.DATABASE:
+            touches = [touch for touch in touches if not touch.startswith("writes")]
+        if action.effect is not Effect.EXTERNAL and touches:
+            yield f"{name} is declared {action.effect.name}, and {touches[0]}."
+
+
+@rule(
+    "A12",
+    "A time limit ends it",
+    why="The limit of a step is raised inside the action, as StepTimeout; who catches it holds up a worker.",
+    fix="Catch the exceptions that you expect, not Exception; raise what you cannot deal with again.",
+    needs_database=True,
+)
+def ends(subject: Subject) -> Iterator[str]:
+    for name, config in _to_run(subject):
+        for number in range(1, _LINES + 1):
+            interruption = Interruption(subject.actions[name], number)
+            with interruption.armed():
+                _run(name, config)
+            if interruption.is_swallowed:
+                yield f"{name} went on although its time was up in {interruption.where}."
+                break
+            if not interruption.where:
+                break
 
 
 def _summary(action: BaseAction, config: dict[str, Any]) -> str:

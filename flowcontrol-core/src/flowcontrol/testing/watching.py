@@ -77,7 +77,7 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 class Interruption:
-    """Raises ``StepTimeout``, as a time limit does, in the ``number``-th line of its own code that an action executes."""
+    """Raises ``StepTimeout``, as a time limit does, in the ``number``-th line that an action's own code executes."""
 
     def __init__(self, action: BaseAction, number: int) -> None:
         self.action = action

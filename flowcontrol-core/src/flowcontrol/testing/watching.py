@@ -60,7 +60,8 @@ def touched_by(action: BaseAction) -> Iterator[list[str]]:
 
     if not _hooks:
         # One for the life of the process, which is what an audit hook has.
-        _hooks.append(sys.addaudithook(_audit))
+        sys.addaudithook(_audit)
+        _hooks.append(_audit)
     with ExitStack() as stack:
         for name in _METHODS:
             stack.enter_context(mock.patch.object(action, name, counted(getattr(action, name))))

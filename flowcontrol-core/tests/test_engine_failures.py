@@ -192,6 +192,14 @@ def test_calls_of_the_world_overlap() -> None:
     assert {run.status for run in FlowRun.objects.all()} == {"completed"}
 
 
+def test_runs_that_no_thread_was_free_for_are_executed_too() -> None:
+    flow({"id": "c", "action": "test.call"})
+    for _ in range(40):
+        start()
+    assert continue_flowruns(threads=1).executed == 40
+    assert {run.status for run in FlowRun.objects.all()} == {"completed"}
+
+
 @pytest.mark.parametrize(
     ("history", "kept"), [("full", ["Next", "Fail"]), ("errors", ["Fail"]), ("none", [])]
 )

@@ -14,6 +14,7 @@ from django.core.checks import Error, Info
 from django.core.checks import Warning as Caution
 from django.test import override_settings
 from flowcontrol import __version__, checks, hookspecs, plugins, registry, schedulers
+from flowcontrol.engine.polling import PollingScheduler
 from flowcontrol.exceptions import PluginError
 from flowcontrol.plugins.entry_points import scan
 from flowcontrol.plugins.loaded import LoadedPlugins
@@ -658,7 +659,7 @@ def test_every_hook_is_documented_and_exported() -> None:
 def test_the_polling_scheduler_is_there_without_any_plugin(load: Load) -> None:
     load("-*")
     scheduler = schedulers.get_scheduler()
-    assert isinstance(scheduler, schedulers.PollingScheduler)
+    assert isinstance(scheduler, PollingScheduler)
     scheduler.runs_ready([1, 2])
     assert schedulers.get_scheduler() is scheduler
 

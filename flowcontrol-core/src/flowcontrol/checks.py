@@ -17,6 +17,7 @@ from .plugins.loader import policy_in_force
 from .plugins.policy import Policy
 from .plugins.report import PluginReport, Problem
 from .plugins.selection import ENVIRONMENT
+from .schedulers import make_scheduler
 from .suggestions import did_you_mean
 
 __all__ = [
@@ -48,6 +49,7 @@ CHECK_IDS: dict[str, str] = {
     "flowcontrol.E008": "A value in settings.FLOWCONTROL cannot be used.",
     "flowcontrol.E009": 'FLOWCONTROL["SCHEDULER"] names a scheduler that nobody provides.',
     "flowcontrol.E010": "A model of a plugin has a foreign key to a table of flowcontrol's that the database holds.",
+    "flowcontrol.E011": 'The options in FLOWCONTROL["SCHEDULERS"] of the scheduler in use cannot be used.',
     "flowcontrol.W001": "settings.FLOWCONTROL has a key that means nothing.",
     "flowcontrol.W002": "A plugin works, but something about it looks like a mistake.",
     "flowcontrol.W003": "A plugin's app is not in INSTALLED_APPS.",
@@ -106,13 +108,13 @@ def check_plugins(**_: Any) -> list[CheckMessage]:
 
 
 def check_scheduler(**_: Any) -> list[CheckMessage]:
-    """That somebody provides the scheduler; importing it is left to its first use."""
+    """That somebody provides the scheduler, and that it takes its options: only where it has some is it imported."""
     try:
-        name = conf.settings.SCHEDULER
+        name, options = conf.settings.SCHEDULER, conf.settings.SCHEDULERS
     except ConfigurationError:
         return []
     if name in registry.schedulers:
-        return []
+        return _option_errors(name) if name in options else []
     names = registry.schedulers.names()
     return [
         Error(
@@ -122,6 +124,14 @@ def check_scheduler(**_: Any) -> list[CheckMessage]:
             id="flowcontrol.E009",
         )
     ]
+
+
+def _option_errors(name: str) -> list[CheckMessage]:
+    try:
+        make_scheduler(name)
+    except ConfigurationError as error:
+        return [Error(str(error), id="flowcontrol.E011")]
+    return []
 
 
 def check_names(**_: Any) -> list[CheckMessage]:

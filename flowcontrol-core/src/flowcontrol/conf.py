@@ -128,6 +128,20 @@ def _texts_by_name() -> tuple[str, Callable[[Any], Any]]:
     return kind, clean
 
 
+def _options_by_name() -> tuple[str, Callable[[Any], Any]]:
+    kind = "mapping of a scheduler's name to a mapping of its options"
+
+    def clean(value: Any) -> dict[str, dict[str, Any]]:
+        if not isinstance(value, Mapping):
+            raise ValueError(f"has to be a {kind}")
+        for name, options in value.items():
+            if not isinstance(options, Mapping) or not all(isinstance(key, str) for key in options):
+                raise ValueError(f"has to be a {kind}, but that of {name!r} is {options!r}")
+        return {str(name): dict(options) for name, options in value.items()}
+
+    return kind, clean
+
+
 def _define(
     name: str, default: Any, kind: tuple[str, Callable[[Any], Any]], text: str, unit: str = ""
 ) -> Setting:
@@ -155,7 +169,14 @@ SETTINGS: tuple[Setting, ...] = (
         "SCHEDULER",
         "polling",
         _text(),
-        "Name of the scheduler that sees to it that due runs are executed: `polling`, or one of a plugin.",
+        "Name of the scheduler that sees to it that due runs are executed: `polling`, `inline` (at once, for tests and "
+        "scripts), or one of a plugin.",
+    ),
+    _define(
+        "SCHEDULERS",
+        {},
+        _options_by_name(),
+        'Options of schedulers, by name: `{"polling": {"threads": 8}}`. Only those of the one in use are looked at.',
     ),
     _define(
         "LEASE_SECONDS",
@@ -317,6 +338,7 @@ class Settings:
     PLUGINS: tuple[str, ...]
     PLUGIN_ERRORS: str
     SCHEDULER: str
+    SCHEDULERS: Mapping[str, Mapping[str, Any]]
     LEASE_SECONDS: int
     MAX_CRASHES: int
     BLOCKED_RECHECK_SECONDS: int

@@ -154,11 +154,16 @@ class FilterSpec:
 
 @dataclass(frozen=True)
 class SchedulerSpec:
-    """A scheduler: ``SchedulerSpec("celery", "flowcontrol_celery.scheduler:CeleryScheduler")``."""
+    """A scheduler: ``SchedulerSpec("celery", "flowcontrol_celery.scheduler:CeleryScheduler")``.
+
+    ``task`` is the dotted path of its task that executes what is due, if it has tasks:
+    ``flowcontrol.tasks.continue_flowruns_task`` is that one then.
+    """
 
     name: str
     path: str | type[Any]
     label: str = ""
+    task: str = ""
 
     def __post_init__(self) -> None:
         if not self.label:
@@ -466,7 +471,11 @@ actions = ActionRegistry()
 triggers = TriggerRegistry()
 schedulers = SchedulerRegistry()
 schedulers.register(
-    SchedulerSpec("polling", "flowcontrol.schedulers:PollingScheduler", label="Polling the database"),
+    SchedulerSpec("polling", "flowcontrol.engine.polling:PollingScheduler", "Polling the database"),
+    provider="flowcontrol-core",
+)
+schedulers.register(
+    SchedulerSpec("inline", "flowcontrol.engine.inline:InlineScheduler", "At once, for tests and scripts"),
     provider="flowcontrol-core",
 )
 

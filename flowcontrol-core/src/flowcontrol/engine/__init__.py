@@ -6,9 +6,10 @@ from ..lazy import exports
 
 if TYPE_CHECKING:
     from .awaiting import end_event
-    from .due import Summary, continue_flowruns, execute_run
+    from .due import Route, Summary, continue_flowruns, count_due, execute_run, routes, seconds_until_due
+    from .duties import tidy
     from .operations import Changed, cancel_runs, pause_runs, restart_run, resume_runs
-    from .presence import differing_workers
+    from .presence import Presence, differing_workers
     from .starting import Refused, Started, start_flow
     from .triggers import fire_trigger
 else:
@@ -16,9 +17,18 @@ else:
         __name__,
         {
             "awaiting": ["end_event"],
-            "due": ["Summary", "continue_flowruns", "execute_run"],
+            "due": [
+                "Route",
+                "Summary",
+                "continue_flowruns",
+                "count_due",
+                "execute_run",
+                "routes",
+                "seconds_until_due",
+            ],
+            "duties": ["tidy"],
             "operations": ["Changed", "cancel_runs", "pause_runs", "restart_run", "resume_runs"],
-            "presence": ["differing_workers"],
+            "presence": ["Presence", "differing_workers"],
             "starting": ["Refused", "Started", "start_flow"],
             "triggers": ["fire_trigger"],
         },
@@ -26,11 +36,14 @@ else:
 
 __all__ = [
     "Changed",
+    "Presence",
     "Refused",
+    "Route",
     "Started",
     "Summary",
     "cancel_runs",
     "continue_flowruns",
+    "count_due",
     "differing_workers",
     "end_event",
     "execute_run",
@@ -38,5 +51,8 @@ __all__ = [
     "pause_runs",
     "restart_run",
     "resume_runs",
+    "routes",
+    "seconds_until_due",
     "start_flow",
+    "tidy",
 ]

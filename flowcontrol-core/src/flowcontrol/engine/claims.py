@@ -24,7 +24,7 @@ from ..registry import actions
 from . import faults, transitions
 from .clock import Clock
 
-__all__ = ["Claim", "Share", "claim", "database", "lease_length", "renew"]
+__all__ = ["Chosen", "Claim", "Share", "claim", "database", "lease_length", "renew"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +66,24 @@ def claim(
             taken = _take_locked(due, limit, token, clock)
         else:
             # SQLite has no row locks: the UPDATE repeats the condition, so that of two workers one gets each run.
-            ids = run_ids if run_ids is not None else _pick(due, limit)
+            ids = run_ids if run_ids is not None and len(run_ids) == 1 else _pick(due, limit)
             taken = _take_by_update(due, ids, token, clock) if ids else []
     # After the claim, so that the time told from here is never ahead of the database's.
     started = time.monotonic()
     if taken:
         faults.reach("claim.after")
     return [Claim(run, token, clock.at_claim(run.claimed_at), started) for run in taken]
+
+
+class Chosen:
+    """Claims of certain runs only."""
+
+    def __init__(self, run_ids: Sequence[int]) -> None:
+        self.run_ids = tuple(run_ids)
+
+    def claim(self, limit: int, clock: Clock) -> list[Claim]:
+        """Take up to ``limit`` of them, as far as they are due."""
+        return claim(limit, clock, self.run_ids) if self.run_ids else []
 
 
 class Share:

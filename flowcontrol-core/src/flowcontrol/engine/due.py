@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db.models import OuterRef, Subquery
 
 from .. import conf
 from ..exceptions import FlowNotStartable
-from ..models import FlowRun, RunStatus
-from .claims import Share, claim, database
+from ..models import Flow, FlowRun, RunStatus
+from ..models.database import DatabaseNow
+from .claims import Chosen, Share, claim, database
 from .clock import Clock, VirtualClock
 from .executor import Crew, Single
 
-__all__ = ["Rounds", "Summary", "continue_flowruns", "execute_run"]
+__all__ = [
+    "Rounds",
+    "Route",
+    "Summary",
+    "continue_flowruns",
+    "count_due",
+    "execute_run",
+    "routes",
+    "seconds_until_due",
+]
 
 #: Seconds between two looks for due runs while calls of the world are under way.
 _LOOK_SECONDS = 0.1
@@ -38,6 +51,7 @@ class Rounds:
         clock: Clock | None = None,
         should_stop: Callable[[], bool] = lambda: False,
         *,
+        run_ids: Sequence[int] | None = None,
         queues: Sequence[str] = (),
         threads: int = 0,
         batch: int | None = None,
@@ -45,14 +59,16 @@ class Rounds:
         self.clock = clock or Clock()
         self.should_stop = should_stop
         self.batch = batch or conf.get("BATCH_SIZE")
-        self._share = Share(queues)
+        self._share = Share(queues) if run_ids is None else Chosen(run_ids)
         self._single = Single(self.clock, should_stop)
         self._crew = Crew(self.clock, should_stop, threads) if threads else None
+        #: Whether the last round took on nothing for want of threads, so that nobody knows what is due.
+        self._was_full = False
 
     @property
     def is_idle(self) -> bool:
-        """Whether no call of the world is under way."""
-        return self._crew is None or self._crew.is_idle
+        """Whether no call of the world is under way, nor was too many for the last round to look for due runs."""
+        return self._crew is None or (self._crew.is_idle and not self._was_full)
 
     def round(self, limit: int | None = None) -> int:
         """Claim up to a batch (and up to ``limit``) of due runs and go on with all that can; returns how many claimed.
@@ -61,6 +77,7 @@ class Rounds:
         """
         room = self.batch if limit is None else min(self.batch, limit)
         if self._crew is not None:
+            self._was_full = self._crew.room <= 0 and not self.should_stop()
             room = min(room, self._crew.room)
         claims = self._share.claim(room, self.clock) if room > 0 and not self.should_stop() else []
         if self._crew is None:
@@ -80,6 +97,7 @@ def continue_flowruns(
     limit: int | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     *,
+    run_ids: Sequence[int] | None = None,
     queues: Sequence[str] = (),
     threads: int = 0,
     batch: int | None = None,
@@ -88,13 +106,16 @@ def continue_flowruns(
 
     Call it from a cron job, a periodic task or a worker's loop; any number of processes may do so at once.
     ``now`` (aware) stands in for the database's clock, for tests and simulations. ``limit`` bounds the stretches
-    executed. When ``should_stop`` answers true, the step at hand is finished and the rest handed back. ``queues``:
-    only runs of flows in these queues. ``threads``: how many actions that touch the world are called at the same
-    time, each in a thread with a database connection of its own; 0 calls them here, one after the other. ``batch``:
-    how many runs are claimed at a time, ``FLOWCONTROL["BATCH_SIZE"]`` unless given.
+    executed. When ``should_stop`` answers true, the step at hand is finished and the rest handed back. ``run_ids``:
+    only these runs, as far as they are due; what they make due is left to others. ``queues``: only runs of flows in
+    these queues; not together with ``run_ids``. ``threads``: how many actions that touch the world are called at the
+    same time, each in a thread with a database connection of its own; 0 calls them here, one after the other.
+    ``batch``: how many runs are claimed at a time, ``FLOWCONTROL["BATCH_SIZE"]`` unless given.
     """
+    if run_ids is not None and queues:
+        raise ValueError(f"Either run_ids or queues, not both: {list(run_ids)!r} and {list(queues)!r}.")
     clock = Clock() if now is None else VirtualClock(now)
-    rounds = Rounds(clock, should_stop, queues=queues, threads=threads, batch=batch)
+    rounds = Rounds(clock, should_stop, run_ids=run_ids, queues=queues, threads=threads, batch=batch)
     executed = 0
     try:
         while True:
@@ -122,6 +143,48 @@ def execute_run(run: FlowRun | int, now: datetime | None = None) -> FlowRun:
             break
         # It used up its time slice, and is due again.
     return _get(run_id) if left is None else left
+
+
+def seconds_until_due(queues: Sequence[str] = ()) -> float | None:
+    """How long until the next run (of these queues) is due, negative when one is already; None when none ever is.
+
+    Of a run that is being executed that is the end of its lease.
+    """
+    rows: Iterable[Any]
+    runs = FlowRun.objects.using(database()).filter(due_at__isnull=False)
+    if queues:
+        # Flow by flow, along the index: in one heap, those of other queues might all come first.
+        first = runs.filter(flow_id=OuterRef("pk")).order_by("due_at", "id").values("due_at")[:1]
+        flows = Flow.objects.using(database()).filter(queue__in=queues).annotate(due_at=Subquery(first))
+        rows = flows.filter(due_at__isnull=False).order_by().values_list("due_at", DatabaseNow())
+    else:
+        rows = runs.order_by("due_at", "id").values_list("due_at", DatabaseNow())[:1]
+    return min(((due_at - now).total_seconds() for due_at, now in rows), default=None)
+
+
+class Route(NamedTuple):
+    """What a flow says about who executes its runs, and when."""
+
+    queue: str
+    priority: int
+
+
+def routes(run_ids: Sequence[int]) -> dict[Route, list[int]]:
+    """These runs by queue and priority of their flows, the highest priority first. One query."""
+    found: dict[Route, list[int]] = {}
+    rows = FlowRun.objects.using(database()).filter(pk__in=run_ids).order_by("-flow__priority", "pk")
+    for pk, queue, priority in rows.values_list("pk", "flow__queue", "flow__priority"):
+        found.setdefault(Route(queue, priority), []).append(pk)
+    return found
+
+
+def count_due(at_most: int) -> dict[str, int]:
+    """How many runs are due now, by queue, of the first ``at_most``. One query, along the index of due dates."""
+    due = FlowRun.objects.using(database()).due(Clock().now())
+    counts: dict[str, int] = {}
+    for queue in due.values_list("flow__queue", flat=True)[:at_most]:
+        counts[queue] = counts.get(queue, 0) + 1
+    return counts
 
 
 def _get(run_id: int) -> FlowRun:

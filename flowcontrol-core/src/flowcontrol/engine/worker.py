@@ -5,29 +5,23 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from django.db import Error as DatabaseError
 from django.db import connections, reset_queries
-from django.db.models import OuterRef, Subquery
 
 from .. import conf
-from ..models import Flow, FlowRun
-from ..models.database import DatabaseNow
-from .awaiting import wake_missed
-from .capabilities import set_aside, wake_blocked
 from .claims import database
-from .clock import Clock
-from .due import Rounds
+from .due import Rounds, seconds_until_due
+from .duties import sweep
 from .health import Health
 from .notify import QUIET_SECONDS, Listener, can_listen
 from .presence import Presence
 from .retention import prune_everything
 
-__all__ = ["WorkerLoop", "WorkerOptions", "seconds_until_due"]
+__all__ = ["WorkerLoop", "WorkerOptions"]
 
 logger = logging.getLogger("flowcontrol.engine")
 
@@ -99,6 +93,10 @@ class WorkerLoop:
         self._presence.stopping()
         self._bell.set()
 
+    def wake(self) -> None:
+        """From any thread: something may be due, look at once."""
+        self._bell.set()
+
     def run(self) -> None:
         rounds = Rounds(
             should_stop=self._should_stop if self._is_watched else self._stop.is_set,
@@ -168,12 +166,9 @@ class WorkerLoop:
             self._pruning = None
 
     def _sweep(self) -> None:
-        """Wake what others had to wake and did not live to; see to runs that nobody here can take."""
         if self.monotonic() >= self._sweep_at:
             self._sweep_at = self.monotonic() + _SWEEP_SECONDS
-            wake_missed(Clock())
-            wake_blocked()
-            set_aside(Clock())
+            sweep()
 
     def _recycle(self) -> None:
         """Close connections that are older than ``CONN_MAX_AGE``, or not usable any more."""
@@ -237,17 +232,3 @@ class WorkerLoop:
             yield
         finally:
             self._listener.close()
-
-
-def seconds_until_due(queues: Sequence[str] = ()) -> float | None:
-    """How long until the next run (of these queues) is due, negative when one is already; None when none ever is."""
-    rows: Iterable[Any]
-    runs = FlowRun.objects.using(database()).filter(due_at__isnull=False)
-    if queues:
-        # Flow by flow, along the index: in one heap, those of other queues might all come first.
-        first = runs.filter(flow_id=OuterRef("pk")).order_by("due_at", "id").values("due_at")[:1]
-        flows = Flow.objects.using(database()).filter(queue__in=queues).annotate(due_at=Subquery(first))
-        rows = flows.filter(due_at__isnull=False).order_by().values_list("due_at", DatabaseNow())
-    else:
-        rows = runs.order_by("due_at", "id").values_list("due_at", DatabaseNow())[:1]
-    return min(((due_at - now).total_seconds() for due_at, now in rows), default=None)

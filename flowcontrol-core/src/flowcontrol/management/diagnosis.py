@@ -26,6 +26,7 @@ from ..exceptions import ConfigurationError, FlowcontrolError
 from ..models import Flow, Trigger
 from ..models.database import DatabaseNow
 from ..registry import MissingAction
+from ..schedulers import get_scheduler
 
 __all__ = ["AREAS", "Finding", "Level", "about_plugins", "diagnose"]
 
@@ -152,11 +153,13 @@ def _scheduler() -> Iterator[Finding]:
             f"There are: {', '.join(registry.schedulers.names())}.",
         )
         return
-    told = statistics()
-    yield from _workers(told, name)
+    health = get_scheduler().health()
+    if not health.is_well:
+        yield Finding("scheduler", Level.WARNING, health.summary, health.hint)
+    yield from _workers(statistics())
 
 
-def _workers(told: Statistics, scheduler: str) -> Iterator[Finding]:
+def _workers(told: Statistics) -> Iterator[Finding]:
     alive = [worker for worker in told.workers if worker.is_alive]
     overdue = sum(flow.overdue for flow in told.flows)
     lag = max((flow.lag_seconds for flow in told.flows), default=0.0)
@@ -166,13 +169,6 @@ def _workers(told: Statistics, scheduler: str) -> Iterator[Finding]:
             Level.WARNING if alive else Level.ERROR,
             f"{overdue} runs are due for more than a minute, the first of them for {lag:.0f} s.",
             "Start more workers, or see whether a step holds them." if alive else "Start a worker.",
-        )
-    elif not alive and scheduler == "polling":
-        yield Finding(
-            "scheduler",
-            Level.WARNING,
-            "No worker is at work.",
-            "manage.py flowcontrol worker, or flowcontrol tick by cron.",
         )
     mine = active_plugins()
     for worker in alive:

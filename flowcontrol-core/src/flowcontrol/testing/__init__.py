@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .examination import Result, examine
     from .rules import RULES, NotApplicable, Rule, Subject
     from .running import Crash, FlowResult, VirtualTime, crash_at, run_flow
+    from .scheduling import SchedulerConformance
 else:
     __getattr__ = exports(
         __name__,
@@ -32,6 +33,7 @@ else:
             "conformance": ["PackConformance"],
             "examination": ["Result", "examine"],
             "rules": ["RULES", "NotApplicable", "Rule", "Subject"],
+            "scheduling": ["SchedulerConformance"],
             "running": ["Crash", "FlowResult", "VirtualTime", "crash_at", "isolated_plugins", "run_flow"],
         },
     )
@@ -44,6 +46,7 @@ __all__ = [
     "PackConformance",
     "Result",
     "Rule",
+    "SchedulerConformance",
     "Subject",
     "VirtualTime",
     "crash_at",

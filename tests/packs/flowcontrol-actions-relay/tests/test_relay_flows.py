@@ -48,6 +48,6 @@ def relay(settings):
 def test_a_run_is_executed_without_a_worker(relay):
     import_flow({"flowcontrol": 1, "slug": "greet", "name": "Greet", "steps": [STEP]})
     started = start_flow("greet", state={"name": "Ada"})
-    relay.drain(30)
+    assert relay.stop(30)
     run = FlowRun.objects.get(pk=started.run.pk)
     assert (run.status, run.state["greeting"]) == ("completed", "Hello, Ada!")

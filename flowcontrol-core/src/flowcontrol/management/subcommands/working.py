@@ -17,8 +17,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from ...engine import continue_flowruns
-from ...engine.awaiting import wake_missed
-from ...engine.clock import Clock
+from ...engine.duties import sweep
 from ...engine.health import Health, HealthServer
 from ...engine.retention import prune_events
 from ...engine.worker import WorkerLoop, WorkerOptions
@@ -34,7 +33,7 @@ logger = logging.getLogger("flowcontrol.engine")
 def tick(console: Console, options: Namespace) -> int:
     ended: list[RunInfo] = []
     with _told_of_ends(ended.append):
-        wake_missed(Clock())
+        sweep()
         executed = continue_flowruns().executed
     # Where cron calls this, there may be no worker to do it.
     prune_events()

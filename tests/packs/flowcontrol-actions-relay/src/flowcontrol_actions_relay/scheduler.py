@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from django.db import close_old_connections, connections
-from flowcontrol.engine import execute_run
-from flowcontrol.schedulers import BaseScheduler
+from flowcontrol.engine import continue_flowruns
+from flowcontrol.schedulers import BaseScheduler, SchedulerHealth
 
 __all__ = ["RelayScheduler"]
 
@@ -23,17 +23,20 @@ class RelayScheduler(BaseScheduler):
 
     def runs_ready(self, run_ids: Sequence[int]) -> None:
         self._sent = [one for one in self._sent if not one.done()]
-        self._sent += [self._pool.submit(_execute, run_id) for run_id in run_ids]
+        self._sent.append(self._pool.submit(_execute, tuple(run_ids)))
 
-    def drain(self, seconds: float | None = None) -> None:
-        """Wait until what was sent so far is executed."""
-        wait(self._sent, seconds)
+    def stop(self, timeout: float | None = None) -> bool:
+        return not wait(self._sent, timeout).not_done
+
+    def health(self) -> SchedulerHealth:
+        left = sum(not one.done() for one in self._sent)
+        return SchedulerHealth(True, f"Left to be executed in this process: {left}.", facts={"left": left})
 
 
-def _execute(run_id: int) -> None:
+def _execute(run_ids: Sequence[int]) -> None:
     close_old_connections()
     try:
-        execute_run(run_id)
+        continue_flowruns(run_ids=run_ids)
     finally:
         # The thread may sleep for long: no connection is kept open for it.
         connections.close_all()

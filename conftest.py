@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import cache
 
 import django
 import pytest
-from flowcontrol_tests import browser, databases
+from flowcontrol_tests import brokers, browser, databases
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -42,6 +43,12 @@ def pytest_configure(config: pytest.Config) -> None:
                 f"{server.name} does not answer ({reason}). Start it, set {server.variable} to where it is, or run "
                 "the tests without it (FLOWCONTROL_REQUIRE_SERVICES=0, --database sqlite)."
             )
+    for broker in brokers.BROKERS if required else ():
+        if reason := brokers.unreachable(broker):
+            raise pytest.UsageError(
+                f"{broker.name} does not answer ({reason}). Start it, set {broker.variable} to where it is, or run the "
+                "tests without it (FLOWCONTROL_REQUIRE_SERVICES=0)."
+            )
     if required and not browser.chromium():
         raise pytest.UsageError(
             f"There is no Chromium. Install it (apt-get install chromium), set {browser.VARIABLE} to its path, or run "
@@ -62,6 +69,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(
                 pytest.mark.skip(reason="has nothing to do with this database; needs --database sqlite")
             )
+        for broker in brokers.BROKERS:
+            if item.get_closest_marker(broker.name) and _is_missing(broker):
+                item.add_marker(pytest.mark.skip(reason=f"needs {broker.name}"))
         if item.get_closest_marker("browser") and not browser.chromium():
             item.add_marker(pytest.mark.skip(reason="needs a Chromium"))
 
@@ -76,13 +86,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(line)
 
 
+@cache
+def _is_missing(broker: brokers.Broker) -> bool:
+    return bool(brokers.unreachable(broker))
+
+
 def _services() -> list[str]:
+    reasons = {server.name: databases.unreachable(server) for server in databases.SERVERS}
+    reasons |= {broker.name: brokers.unreachable(broker) for broker in brokers.BROKERS}
     return [
         *(
-            f"{server.name}: not found, its tests are left out ({reason})"
-            if (reason := databases.unreachable(server))
-            else f"{server.name}: found"
-            for server in databases.SERVERS
+            f"{name}: not found, its tests are left out ({reason})" if reason else f"{name}: found"
+            for name, reason in reasons.items()
         ),
         "chromium: found" if browser.chromium() else "chromium: not found, its tests are left out",
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from flowcontrol.plugins import plugin_apps
+
 from flowcontrol_tests.databases import chosen
 
 SECRET_KEY = "for tests only"
@@ -24,6 +26,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "flowcontrol",
     "testapp",
+    *plugin_apps(),
 ]
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -178,9 +178,11 @@ def routes(run_ids: Sequence[int]) -> dict[Route, list[int]]:
     return found
 
 
-def count_due(at_most: int) -> dict[str, int]:
-    """How many runs are due now, by queue, of the first ``at_most``. One query, along the index of due dates."""
+def count_due(at_most: int, queues: Sequence[str] = ()) -> dict[str, int]:
+    """How many runs (of these queues) are due now, by queue, of the first ``at_most``. One query."""
     due = FlowRun.objects.using(database()).due(Clock().now())
+    if queues:
+        due = due.filter(flow__queue__in=queues)
     counts: dict[str, int] = {}
     for queue in due.values_list("flow__queue", flat=True)[:at_most]:
         counts[queue] = counts.get(queue, 0) + 1

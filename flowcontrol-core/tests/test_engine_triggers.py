@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.db import IntegrityError, connection, transaction
+from django.db import Error, IntegrityError, OperationalError, connection, transaction
 from django.db.models.signals import post_save
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from engine_actions import ACTIONS, CALLS, Decide
 from flowcontrol import registry
 from flowcontrol.documents import import_flow
-from flowcontrol.engine import continue_flowruns, fire_trigger
+from flowcontrol.engine import continue_flowruns, fire_trigger, triggers
+from flowcontrol.engine.deadlocks import repeated
 from flowcontrol.exceptions import DocumentError
 from flowcontrol.models import Event, Flow, FlowRun, Trigger
 
@@ -275,3 +276,59 @@ def test_a_trigger_of_many_flows_takes_as_many_statements_as_one_of_one(user: Us
     many = cost()
     assert FlowRun.objects.count() == 22
     assert many == one <= 12
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.every_database
+def test_a_caller_whose_transaction_the_database_has_undone_hears_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    flow(triggers=[{"on": "test.ping"}])
+    record = triggers._record
+
+    def cut_off(firing: Any) -> Any:
+        connection.connection.close()
+        return record(firing)
+
+    monkeypatch.setattr(triggers, "_record", cut_off)
+    with pytest.raises(Error), transaction.atomic():
+        Group.objects.create(name="work of the caller")
+        fire_trigger("test.ping")
+    connection.close()
+    assert not Group.objects.exists(), "which is why silence would not do"
+
+
+def deadlock(times: int) -> Any:
+    """Work that the database undoes so many times, as MariaDB tells it."""
+    tries = iter(range(times))
+
+    def work() -> str:
+        if next(tries, None) is not None:
+            raise OperationalError(1213, "Deadlock found when trying to get lock; try restarting transaction")
+        return "done"
+
+    return work
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_deadlock_undid_is_done_again_and_not_for_ever() -> None:
+    assert repeated(deadlock(4)) == "done"
+    with pytest.raises(OperationalError, match="1213"):
+        repeated(deadlock(5))
+    with pytest.raises(OperationalError, match="1213"), transaction.atomic():
+        repeated(deadlock(1))
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.postgresql
+def test_a_deadlock_of_postgresql_is_known_as_one() -> None:
+    def work() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "DO $$ BEGIN RAISE EXCEPTION 'both wait' USING ERRCODE = 'deadlock_detected'; END $$"
+            )
+
+    tries: list[int] = []
+    with pytest.raises(OperationalError, match="both wait"):
+        repeated(lambda: (tries.append(1), work()))
+    assert len(tries) == 5

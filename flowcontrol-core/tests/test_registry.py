@@ -266,8 +266,8 @@ def test_a_signal_may_call_its_object_something_else(fired: Fired) -> None:
 
 
 def test_an_unknown_scheduler_is_answered_with_those_there_are() -> None:
-    registry.schedulers.register(SchedulerSpec("celery", "nothing_of_this_name:Scheduler"), "a test")
-    with pytest.raises(ConfigurationError, match="Did you mean “celery”"):
-        registry.schedulers.load("cellery")
+    registry.schedulers.register(SchedulerSpec("cadence", "nothing_of_this_name:Scheduler"), "a test")
+    with pytest.raises(ConfigurationError, match="Did you mean “cadence”"):
+        registry.schedulers.load("cadense")
     with pytest.raises(ConfigurationError, match=r'of a test cannot be imported.*to "polling"'):
-        registry.schedulers.load("celery")
+        registry.schedulers.load("cadence")

@@ -13,6 +13,7 @@ from ..models.database import DatabaseNow
 from . import announce, transitions
 from .claims import database
 from .clock import Clock
+from .deadlocks import repeated
 
 __all__ = ["announce_end", "end_event", "first_event", "tell_parent", "wake_if_event_came", "wake_missed"]
 
@@ -38,7 +39,7 @@ def wake_if_event_came(run: FlowRun, clock: Clock) -> None:
     runs = FlowRun.objects.using(database()).filter(pk=run.pk, status=RunStatus.WAITING)
     fresh = runs.exclude(wait_event="").first()
     if fresh is not None and first_event(fresh) is not None:
-        runs.update(**transitions.woken(clock))
+        repeated(lambda: runs.update(**transitions.woken(clock)))
         announce.ready([run.pk])
 
 

@@ -18,12 +18,13 @@ from ..exceptions import FlowcontrolError, FlowNotStartable
 from ..expressions import Scope, compile_expression
 from ..models import Event, FlowRun, RunStatus, Trigger
 from ..models.database import DatabaseNow
-from ..models.run import object_reference
+from ..models.run import FlowRunQuerySet, object_reference
 from ..state import State
 from . import announce, faults, operations, programs, transitions
 from .claims import database
 from .clock import Clock
 from .current import current_run
+from .deadlocks import repeated
 from .starting import adopt, check_object, new_run, settle
 
 __all__ = ["fire_trigger"]
@@ -38,7 +39,8 @@ def fire_trigger(name: str, obj: Model | None = None, state: Mapping[str, Any] |
     a savepoint of the caller's transaction, if there is one, and executed after its commit: a rollback undoes all.
     Flows with limits are admitted by the worker, so that no caller waits for another one's lock.
 
-    Raises nothing: what cannot be done is logged, and recorded on the ``Event`` with the reason.
+    Raises nothing: what cannot be done is logged, and recorded on the ``Event`` with the reason. Unless the database
+    has undone the caller's transaction, by a deadlock or a lost connection: who is silent about that loses their work.
     """
     alias = database()
     if connections[alias].in_atomic_block and connections[alias].needs_rollback:
@@ -49,10 +51,11 @@ def fire_trigger(name: str, obj: Model | None = None, state: Mapping[str, Any] |
     if registry.triggers.get(name) is None:
         logger.warning("trigger type not registered name=%s", name)
     try:
-        with transaction.atomic(using=alias):
-            _fire(name, obj, state or {})
+        repeated(lambda: _fire_in_savepoint(name, obj, state or {}))
     except Exception as error:
         logger.exception("trigger failed name=%s", name)
+        if connections[alias].in_atomic_block and connections[alias].needs_rollback:
+            raise
         _record_failure(name, obj, error)
 
 
@@ -67,6 +70,11 @@ class _Firing:
     outcome: list[dict[str, Any]] = field(default_factory=list)
     runs: list[FlowRun] = field(default_factory=list)
     restarted: list[int] = field(default_factory=list)
+
+
+def _fire_in_savepoint(name: str, obj: Model | None, payload: Mapping[str, Any]) -> None:
+    with transaction.atomic(using=database()):
+        _fire(name, obj, payload)
 
 
 def _fire(name: str, obj: Model | None, payload: Mapping[str, Any]) -> None:
@@ -166,22 +174,42 @@ def _refuse_all(firing: _Firing, detail: str) -> None:
 
 
 def _wake(name: str, obj: Model | None) -> Sequence[int]:
-    waiting = FlowRun.objects.using(database()).filter(status=RunStatus.WAITING).awaiting(name, obj)
+    runs = FlowRun.objects.using(database())
+    waiting = runs.filter(status=RunStatus.WAITING).awaiting(name, obj)
+    connection = connections[database()]
     found = waiting.order_by("pk")
-    if (
-        connections[database()].in_atomic_block
-        and connections[database()].features.has_select_for_update_skip_locked
-    ):
-        # Two callers that fire for the same objects must not wait for each other: whoever commits wakes them.
-        found = found.select_for_update(skip_locked=True)
-    ids = list(found.values_list("pk", flat=True))
+    # Two callers that fire for the same objects must not wait for each other: whoever commits wakes them.
+    skips = connection.in_atomic_block and connection.features.has_select_for_update_skip_locked
+    if skips and connection.vendor == "mysql":
+        ids = _locked_by_key(runs, list(found.values_list("pk", flat=True)), name)
+        # By their keys alone, for the same reason.
+        waiting = runs
+    else:
+        found = found.select_for_update(skip_locked=True) if skips else found
+        ids = list(found.values_list("pk", flat=True))
     if ids:
         waiting.filter(pk__in=ids).update(**transitions.woken(Clock()))
     return ids
 
 
+def _locked_by_key(runs: FlowRunQuerySet, ids: Sequence[int], event: str) -> list[int]:
+    """Those of these runs that nobody else holds and that still wait for the event, locked.
+
+    Along another index, InnoDB would lock the gaps between rows as well. Whoever has to write there waits, and the
+    deadlock that comes of it undoes all of the caller's transaction.
+    """
+    if not ids:
+        return []
+    held = runs.filter(pk__in=ids).select_for_update(skip_locked=True).order_by("pk")
+    return [
+        pk
+        for pk, status, awaited in held.values_list("pk", "status", "wait_event")
+        if status == RunStatus.WAITING and awaited == event
+    ]
+
+
 def _wake_late(name: str, obj: Model | None) -> None:
-    announce.ready(_wake(name, obj))
+    announce.ready(repeated(lambda: _wake(name, obj)))
 
 
 def _record_failure(name: str, obj: Model | None, error: Exception) -> None:

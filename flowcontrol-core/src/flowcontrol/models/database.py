@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from django.db import models
+from django.db import OperationalError, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.models.expressions import Func
 
-__all__ = ["DatabaseNow", "DocumentField", "PartialIndex"]
+__all__ = ["DatabaseNow", "DocumentField", "PartialIndex", "is_deadlock"]
+
+#: "Deadlock found" of MySQL and MariaDB, and PostgreSQL's deadlock_detected.
+_MYSQL_DEADLOCK, _POSTGRESQL_DEADLOCK = 1213, "40P01"
 
 
 if TYPE_CHECKING:
@@ -59,6 +62,18 @@ class DatabaseNow(Func):
         return self.as_sql(
             compiler, connection, template="STRFTIME('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f', 'NOW')", **extra
         )
+
+
+def is_deadlock(error: BaseException) -> bool:
+    """Whether the database ended a transaction because it and another one waited for each other.
+
+    Whoever repeats it will succeed. On MySQL and MariaDB all of the transaction is undone, whatever its savepoints.
+    """
+    cause = error.__cause__
+    code = error.args[0] if error.args else None
+    return isinstance(error, OperationalError) and (
+        code == _MYSQL_DEADLOCK or getattr(cause, "sqlstate", None) == _POSTGRESQL_DEADLOCK
+    )
 
 
 class PartialIndex(models.Index):

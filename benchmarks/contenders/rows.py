@@ -19,7 +19,9 @@ def copies(model: type[Model], pk: int, count: int, instead: Mapping[str, Any] |
     values = [others[column] for column in columns if column in others]
     table = model._meta.db_table
     types = {field.column: field.rel_db_type(connection) for field in fields}
-    chosen = [f"CAST(%s AS {types[column]})" if column in others else f"t.{column}" for column in columns]
+    # SQLite would make a number of a date.
+    given = "%s" if connection.vendor == "sqlite" else "CAST(%s AS {type})"
+    chosen = [given.format(type=types[column]) if column in others else f"t.{column}" for column in columns]
     with connection.cursor() as cursor, transaction.atomic():
         if _may_skip_checks():
             # They are copies: what they refer to is there, and asking for each would take most of the time.

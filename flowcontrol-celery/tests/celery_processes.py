@@ -83,13 +83,17 @@ class Processes:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
+        """kill -9 of all of it."""
+        for pid in [process.pid, *_children(process.pid)]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait(30)
+
     def close(self) -> None:
         for process in self.all:
             if process.poll() is None:
-                for pid in [*_children(process.pid), process.pid]:
-                    with suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
-                process.wait(30)
+                self.kill(process)
 
     def log(self, process: subprocess.Popen[bytes]) -> str:
         return self.logs[process.pid].read_text()

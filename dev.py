@@ -225,7 +225,11 @@ def ready(options: argparse.Namespace) -> Environment:
         path, version = find_python(wanted)
         extra = [f"Django~={options.django}.0"] if options.django else []
         environment = Environment(ROOT / ".venvs" / f"{version}-{options.django or 'default'}", path, extra)
-    files = [*ROOT.glob("requirements-*.txt"), *ROOT.glob("*/pyproject.toml")]
+    files = [
+        *ROOT.glob("requirements-*.txt"),
+        *ROOT.glob("*/tests/requirements.txt"),
+        *ROOT.glob("*/pyproject.toml"),
+    ]
     environment.install_once(["-r", str(ROOT / "requirements-dev.txt")], files)
     return environment
 
@@ -334,8 +338,14 @@ def test_isolated(options: argparse.Namespace, rest: Sequence[str]) -> int:
         environment = Environment(ROOT / ".venvs" / f"isolated-{distribution.name}", python)
         environment.create()
         wheel = next(DIST.glob(f"{distribution.name.replace('-', '_')}-*.whl"))
+        requirements = [ROOT / "requirements-test.txt", *distribution.glob("tests/requirements.txt")]
         environment.install(
-            [str(wheel), "--find-links", str(DIST), "-r", str(ROOT / "requirements-test.txt")],
+            [
+                str(wheel),
+                "--find-links",
+                str(DIST),
+                *(part for file in requirements for part in ("-r", str(file))),
+            ]
         )
         environment.check()
         import_from_wheel(environment, distribution)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from socket import AF_INET, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
 
@@ -26,18 +26,24 @@ class ChildDied(Exception):
 class Child:
     """``manage.py`` with a subcommand, as a process of its own that writes to a log file.
 
-    ``environment`` is what it has beside ours.
+    ``environment`` is what it has beside ours; ``program`` what is run instead of ``manage.py``.
     """
 
     def __init__(
-        self, name: str, arguments: list[str], log: Path, environment: Mapping[str, str] | None = None
+        self,
+        name: str,
+        arguments: list[str],
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        program: Sequence[str] = (str(MANAGE),),
     ) -> None:
         self.name = name
         self.log = log
         with log.open("wb") as output:
             # In a session of its own: Ctrl-C is for us alone, and we stop it in order.
             self.process = subprocess.Popen(
-                [sys.executable, str(MANAGE), *arguments],
+                [sys.executable, *program, *arguments],
+                cwd=MANAGE.parent if program[0] == "-m" else None,
                 env={**os.environ, **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=output,

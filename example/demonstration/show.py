@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import django
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.core.files import locks
@@ -35,7 +36,7 @@ __all__ = ["show"]
 STARTUP_SECONDS = 30
 STORY_SECONDS = 60
 #: Everything that an earlier demonstration may have left in its folder.
-_LEFT = ("repairshop.sqlite3*", "letters/*.log", "*.log")
+_LEFT = ("repairshop.sqlite3*", "letters/*.log", "*.log", "celerybeat*")
 
 
 class Trouble(Exception):
@@ -107,7 +108,10 @@ class Demonstration:
         get_user_model().objects.create_superuser("admin", "admin@example.org", password)
         port = free_port(self.options.port)
         self.address = f"http://127.0.0.1:{port}"
-        self.start("worker", "flowcontrol", "worker", "--poll-seconds", "0.2")
+        if self.options.scheduler == "celery":
+            self.start_celery()
+        else:
+            self.start("worker", "flowcontrol", "worker", "--poll-seconds", "0.2")
         self.start("web", "runserver", "--noreload", f"127.0.0.1:{port}")
         if self.options.port not in (0, port):
             paper.fact("", f"(port {self.options.port} is taken)")
@@ -135,6 +139,22 @@ class Demonstration:
         self.stack.callback(child.stop)
         self.children.append(child)
         self.paper.fact(name, f"manage.py {' '.join(arguments)}")
+
+    def start_celery(self) -> None:
+        """A worker of Celery's with two processes, and beat in it."""
+        schedule = self.options.folder / "celerybeat"
+        command = ["-A", "repairshop", "worker", "-B", "--schedule", str(schedule), "--concurrency", "2"]
+        child = Child(
+            "worker",
+            [*command, "--loglevel", "INFO"],
+            self.options.folder / "worker.log",
+            program=("-m", "celery"),
+        )
+        self.stack.callback(child.stop)
+        self.children.append(child)
+        broker = settings.CELERY_BROKER_URL.rpartition("@")[2] or settings.CELERY_BROKER_URL
+        self.paper.fact("worker", "celery -A repairshop worker -B --concurrency 2")
+        self.paper.fact("broker", broker)
 
     def is_alive(self) -> bool:
         for child in self.children:

@@ -8,6 +8,7 @@ from pathlib import Path
 import django
 from django.core.management.utils import get_random_secret_key
 from flowcontrol.plugins import plugin_apps
+from flowcontrol_celery import beat_schedule
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 #: Where the database and the letters go; the demo brings a fresh folder of its own.
@@ -20,7 +21,17 @@ ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
 
 # -- flowcontrol: the app, which plugins to use, and the apps of those that have one ------------------------
 
-FLOWCONTROL = {"PLUGINS": ["builtin"]}
+FLOWCONTROL = {
+    "PLUGINS": ["builtin"],
+    # Who executes due runs. It is this one setting; no flow knows of it.
+    "SCHEDULER": os.environ.get("REPAIRSHOP_SCHEDULER", "polling"),
+    "SCHEDULERS": {"celery": {"app": "repairshop.celery:app"}},
+}
+if FLOWCONTROL["SCHEDULER"] == "celery":
+    FLOWCONTROL["PLUGINS"].append("celery")
+    CELERY_BROKER_URL = os.environ.get("REPAIRSHOP_BROKER", "redis://127.0.0.1:6379/0")
+    CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 600}
+    CELERY_BEAT_SCHEDULE = beat_schedule(1)
 
 INSTALLED_APPS = [
     "django.contrib.admin",

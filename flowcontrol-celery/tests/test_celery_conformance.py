@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import Any, ClassVar
 import pytest
 from celery_processes import Processes
 from flowcontrol.testing import PackConformance, SchedulerConformance
+from flowcontrol_tests.databases import chosen
 
-MANY = 10_000 if os.environ.get("FLOWCONTROL_REQUIRE_SERVICES") == "1" else 1_000
+MANY = 1_000 if chosen().name == "sqlite" else 10_000
 
 
 class OnCelery(SchedulerConformance):
@@ -46,6 +46,8 @@ class TestOnRabbitMQ(OnCelery):
 
 
 @pytest.mark.redis
+@pytest.mark.postgresql
+@pytest.mark.mariadb
 class TestOnRedis(OnCelery):
     options: ClassVar[dict[str, Any]] = {"app": "celery_test_app:redis"}
 

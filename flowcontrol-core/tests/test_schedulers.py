@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -33,9 +32,10 @@ from flowcontrol.models import Event, FlowRun, Worker
 from flowcontrol.registry import SchedulerSpec
 from flowcontrol.schedulers import BaseScheduler, SchedulerHealth, forget_scheduler, get_scheduler
 from flowcontrol.testing import SchedulerConformance
+from flowcontrol_tests.databases import chosen
 
-#: Draining is what takes long; a developer's run is content with less.
-MANY = 10_000 if os.environ.get("FLOWCONTROL_REQUIRE_SERVICES") == "1" else 1_000
+#: Draining is what takes long; where no server was set up, less will do.
+MANY = 1_000 if chosen().name == "sqlite" else 10_000
 
 
 @pytest.mark.every_database

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from .. import conf, plugins
 from ..models import FlowRun, RunStatus, Worker
@@ -20,6 +21,8 @@ __all__ = ["SOON", "another_has", "own_actions", "seen_for", "set_aside", "wake_
 SOON = timedelta(seconds=1)
 #: A blocked run that is due for so long is one that no worker at work can take.
 _OVERDUE = timedelta(seconds=10)
+#: Runs written in one statement.
+_CHUNK = 1_000
 
 
 def own_actions() -> Sequence[str]:
@@ -53,13 +56,26 @@ def wake_blocked() -> int:
     clock = Clock()
     # None is due later than that, and the date is what there is an index on.
     blocked = _blocked().filter(due_at__lte=clock.after(recheck()), needs__in=own_actions())
-    return blocked.update(due_at=clock.now())
+    return _postpone(blocked, clock.now())
 
 
 def set_aside(clock: Clock) -> int:
     """Look later at blocked runs that nobody takes, so that those which somebody can are not behind them."""
     overdue = _blocked().filter(due_at__lte=clock.after(-_OVERDUE)).exclude(needs__in=own_actions())
-    return overdue.update(due_at=clock.after(recheck()))
+    return _postpone(overdue, clock.after(recheck()))
+
+
+def _postpone(blocked: FlowRunQuerySet, to: Any) -> int:
+    """Have these runs be due then; returns how many.
+
+    Found first and written by their keys: an UPDATE along the dates would lock those of healthy runs as well, and
+    deadlock with whoever executes them.
+    """
+    count = last = 0
+    while ids := list(blocked.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:_CHUNK]):
+        last = ids[-1]
+        count += _blocked().filter(pk__in=ids).update(due_at=to)
+    return count
 
 
 def _blocked() -> FlowRunQuerySet:

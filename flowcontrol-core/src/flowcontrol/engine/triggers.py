@@ -180,32 +180,32 @@ def _wake(name: str, obj: Model | None) -> Sequence[int]:
     found = waiting.order_by("pk")
     # Two callers that fire for the same objects must not wait for each other: whoever commits wakes them.
     skips = connection.in_atomic_block and connection.features.has_select_for_update_skip_locked
-    if skips and connection.vendor == "mysql":
-        ids = _locked_by_key(runs, list(found.values_list("pk", flat=True)), name)
-        # By their keys alone, for the same reason.
-        waiting = runs
-    else:
-        found = found.select_for_update(skip_locked=True) if skips else found
-        ids = list(found.values_list("pk", flat=True))
+    if connection.vendor == "mysql":
+        return _wake_by_key(runs, list(found.values_list("pk", flat=True)), name, skips=skips)
+    ids = list((found.select_for_update(skip_locked=True) if skips else found).values_list("pk", flat=True))
     if ids:
         waiting.filter(pk__in=ids).update(**transitions.woken(Clock()))
     return ids
 
 
-def _locked_by_key(runs: FlowRunQuerySet, ids: Sequence[int], event: str) -> list[int]:
-    """Those of these runs that nobody else holds and that still wait for the event, locked.
+def _wake_by_key(runs: FlowRunQuerySet, ids: Sequence[int], event: str, *, skips: bool) -> list[int]:
+    """Wake those of these runs that still wait for the event, locking rows by their keys and in their order.
 
-    Along another index, InnoDB would lock the gaps between rows as well. Whoever has to write there waits, and the
-    deadlock that comes of it undoes all of the caller's transaction.
+    Who comes by another index locks that one's entry first and the row afterwards, the other way round than whoever
+    writes the row, and the deadlock that comes of it undoes all of the caller's transaction.
     """
     if not ids:
         return []
-    held = runs.filter(pk__in=ids).select_for_update(skip_locked=True).order_by("pk")
-    return [
-        pk
-        for pk, status, awaited in held.values_list("pk", "status", "wait_event")
-        if status == RunStatus.WAITING and awaited == event
-    ]
+    with transaction.atomic(using=runs.db):
+        held = runs.filter(pk__in=ids).select_for_update(skip_locked=skips).order_by("pk")
+        still = [
+            pk
+            for pk, status, awaited in held.values_list("pk", "status", "wait_event")
+            if status == RunStatus.WAITING and awaited == event
+        ]
+        if still:
+            runs.filter(pk__in=still).update(**transitions.woken(Clock()))
+    return still
 
 
 def _wake_late(name: str, obj: Model | None) -> None:

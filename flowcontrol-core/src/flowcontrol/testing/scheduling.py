@@ -13,7 +13,7 @@ from unittest import mock
 
 import pytest
 from django.conf import settings as django_settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import override_settings
 from django.utils import timezone
 
@@ -227,6 +227,12 @@ class SchedulerConformance:
     def _prepared(
         self, request: pytest.FixtureRequest, transactional_db: None, tmp_path: Path
     ) -> Iterator[None]:
+        if connection.vendor == "sqlite" and "memory" in str(connection.settings_dict["NAME"]):
+            pytest.fail(
+                "The tests' database is SQLite in memory, which the threads of a scheduler cannot open. Give it a "
+                'file: DATABASES = {"default": {…, "TEST": {"NAME": "test.sqlite3"}}}.',
+                pytrace=False,
+            )
         reason = self.expected_failures.get(request.function.__name__)
         if reason:
             request.applymarker(pytest.mark.xfail(reason=reason, strict=True))

@@ -4,7 +4,19 @@ from flowcontrol.plugins import plugin_apps
 
 SECRET_KEY = "test"
 USE_TZ = True
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+#: A file, and none in memory: a scheduler's threads open the tests' database, too.
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": "pack.sqlite3",
+        "TEST": {"NAME": "test_pack.sqlite3"},
+        "OPTIONS": {
+            "timeout": 30,
+            "transaction_mode": "IMMEDIATE",
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF",
+        },
+    }
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 FLOWCONTROL = {"PLUGINS": ["ledger"]}
 INSTALLED_APPS = [

@@ -99,6 +99,31 @@ def test_every_run_comes_to_its_expected_end_and_nothing_is_left_running(tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.redis
+def test_the_same_shop_runs_on_celery_by_one_option(tmp_path: Path) -> None:
+    done = demo(tmp_path, "--once", "--scheduler", "celery")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "All 12 runs came to their expected ends" in done.stdout
+    assert "celery -A repairshop worker" in done.stdout
+    assert "flowcontrol.tasks.continue_flowruns_task" in (tmp_path / "worker.log").read_text()
+
+
+def test_without_a_broker_it_says_how_to_start_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = importlib.util.spec_from_file_location("demo_program", EXAMPLE / "demo.py")
+    assert spec is not None
+    assert spec.loader is not None
+    program = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(program)
+    monkeypatch.setattr(program, "BROKERS", ("redis://127.0.0.1:1/0",))
+    monkeypatch.setattr(sys, "argv", ["demo", "--once", "--scheduler", "celery"])
+    assert program.main() == 1
+    assert "docker run --rm -p 6379:6379 redis" in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_a_run_that_ends_elsewhere_makes_it_fail_and_is_told_with_the_reason(
     tmp_path: Path, broken_intake: Path
 ) -> None:

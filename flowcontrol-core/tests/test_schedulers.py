@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 
 import pytest
 from django.core.checks import run_checks
+from django.core.management import call_command
 from django.test import TestCase, override_settings
 from django.utils import timezone
 from engine_actions import ACTIONS, CALLS
@@ -29,6 +31,7 @@ from flowcontrol.engine.inline import InlineScheduler
 from flowcontrol.exceptions import ConfigurationError
 from flowcontrol.management.diagnosis import Level, diagnose
 from flowcontrol.models import Event, FlowRun, Worker
+from flowcontrol.plugins.loader import isolated_plugins
 from flowcontrol.registry import SchedulerSpec
 from flowcontrol.schedulers import BaseScheduler, SchedulerHealth, forget_scheduler, get_scheduler
 from flowcontrol.testing import SchedulerConformance
@@ -215,7 +218,14 @@ def test_a_scheduler_without_options_says_so(use: Callable[..., Any]) -> None:
         use("inline", speed=3)
 
 
-def test_the_task_is_that_of_the_scheduler_in_use(use: Callable[..., Any]) -> None:
+@pytest.fixture
+def no_plugins() -> Iterator[None]:
+    with isolated_plugins(entries=[]):
+        yield
+
+
+@pytest.mark.usefixtures("no_plugins")
+def test_the_task_is_that_of_the_scheduler_in_use() -> None:
     registry.schedulers.register(SchedulerSpec("other", Deaf, task="builtins:repr"), "a test")
     assert tasks.continue_flowruns_task("a") == "'a'"
     registry.schedulers.register(SchedulerSpec("mine", Deaf, task="builtins:len"), "a test")
@@ -223,6 +233,7 @@ def test_the_task_is_that_of_the_scheduler_in_use(use: Callable[..., Any]) -> No
         assert tasks.continue_flowruns_task("abc") == 3
 
 
+@pytest.mark.usefixtures("no_plugins")
 def test_without_a_task_it_is_said_what_to_install() -> None:
     with pytest.raises(ConfigurationError, match="pip install flowcontrol-celery"):
         tasks.continue_flowruns_task.delay()
@@ -298,6 +309,23 @@ def test_the_doctor_asks_the_scheduler_how_it_is(use: Callable[..., Any]) -> Non
     use("deaf")
     found = [finding for finding in diagnose() if finding.area == "scheduler"]
     assert [(finding.level, finding.text) for finding in found] == [(Level.WARNING, "Nobody is there.")]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_command_health_has_an_exit_code_and_says_what_to_do(
+    use: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    use("polling")
+    with pytest.raises(SystemExit) as left:
+        call_command("flowcontrol", "health")
+    assert left.value.code == 1
+    assert capsys.readouterr().out == (
+        "not well  polling: No worker is at work.\n-> manage.py flowcontrol worker, or flowcontrol tick by cron.\n"
+    )
+    use("inline")
+    call_command("flowcontrol", "health", "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert (told["scheduler"], told["is_well"], told["facts"]) == ("inline", True, {})
 
 
 # -- what schedulers build on ------------------------------------------------------------------------------------

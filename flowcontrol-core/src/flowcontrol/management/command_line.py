@@ -471,6 +471,13 @@ SUBCOMMANDS: dict[str, Subcommand] = {
         keys=("area", "level", "text", "advice"),
         codes={0: "no errors (there may be warnings)", 1: "errors found"},
     ),
+    "health": Subcommand(
+        "health:health",
+        "Ask the scheduler in use whether due runs are being seen to; for a monitor, or a container's health check.",
+        keys=("scheduler", "is_well", "summary", "hint", "facts"),
+        json_help="an object",
+        codes={0: "all is well", 1: "it is not; the reason is told, and what to do"},
+    ),
     "stats": Subcommand(
         "stats:stats",
         "Tell what is due and for how long, what runs, waits, is blocked or fails, and which workers there are.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -10,17 +11,25 @@ from typing import Any
 
 import django
 from django.conf import settings
+from on_celery import QUEUE_VARIABLE, drained, make_app
 from protocol import Figures, Statements, database, measured, serve
+
+#: In a worker of Celery's, the queue that it serves.
+QUEUE = os.environ.get(QUEUE_VARIABLE, "")
 
 settings.configure(
     SECRET_KEY="benchmark",  # noqa: S106  no secret
     USE_TZ=True,
     DATABASES={"default": database()},
-    INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "flowcontrol", "bench_app"],
+    INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "flowcontrol", "bench_app"]
+    + (["flowcontrol_celery.apps.FlowcontrolCeleryConfig"] if QUEUE else []),
     DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
-    FLOWCONTROL={"PLUGINS": ["builtin"]},
+    FLOWCONTROL={"PLUGINS": ["builtin", "celery"], "SCHEDULER": "celery"}
+    if QUEUE
+    else {"PLUGINS": ["builtin"]},
 )
 django.setup()
+app = make_app(QUEUE, "flowcontrol_celery.tasks") if QUEUE else None
 
 from django.core.management import call_command  # noqa: E402  settings come first
 from flowcontrol.documents import import_flow  # noqa: E402  settings come first
@@ -84,6 +93,14 @@ class Flowcontrol:
         figures = measured(lambda: continue_flowruns(threads=threads), size, self.statements)
         _all_completed(size)
         return figures
+
+    def celery(self, size: int) -> Figures:
+        _empty()
+        copies(FlowRun, _started("pure-full"), size - 1)
+        settled()
+        completed = FlowRun.objects.filter(status=RunStatus.COMPLETED)
+        tick = "flowcontrol.tasks.continue_flowruns_task"
+        return drained("flowcontrol_", tick, lambda: completed.count() == size, size)
 
     def loop(self, size: int) -> Figures:
         figures = self.one_by_one(size, "loop")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import django
 from django.conf import settings
+from on_celery import QUEUE_VARIABLE, drained, make_app
 from protocol import Figures, Statements, database, measured, serve
 
 settings.configure(
@@ -25,6 +27,7 @@ settings.configure(
     DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
 )
 django.setup()
+app = make_app(os.environ[QUEUE_VARIABLE], "flowcontrol.tasks") if QUEUE_VARIABLE in os.environ else None
 
 from django.core.management import call_command  # noqa: E402  settings come first
 from django.utils import timezone  # noqa: E402  settings come first
@@ -102,6 +105,13 @@ class Peer:
         figures = measured(continue_flowruns, size, self.statements)
         _all_done(size)
         return figures
+
+    def celery(self, size: int) -> Figures:
+        _empty()
+        copies(FlowRun, create_flowrun(self.flows["pure"]).pk, size - 1)
+        settled()
+        done = FlowRun.objects.filter(status="done", outcome="complete")
+        return drained("peer", "flowcontrol.tasks.enqueue_flowruns_task", lambda: done.count() == size, size)
 
     def loop(self, size: int) -> Figures:
         figures = self.one_by_one(size, "loop")

@@ -18,10 +18,10 @@ from dev import Environment  # noqa: E402  the path comes first
 SCRIPTS = ROOT / "benchmarks" / "contenders"
 
 #: What is installed for a contender; one that is not named here uses this environment, which has flowcontrol.
-REQUIREMENTS = {"peer": ["django-flowcontrol==0.0.21"], "dbos_": ["dbos==3.4.0"]}
+REQUIREMENTS = {"peer": ["django-flowcontrol==0.0.21", "celery[redis]"], "dbos_": ["dbos==3.4.0"]}
 
 #: Of these, all have the same version as flowcontrol's environment: they are not what is compared.
-SHARED = {"django", "psycopg", "psycopg-binary", "psycopg-c"}
+SHARED = {"django", "psycopg", "psycopg-binary", "psycopg-c", "celery", "kombu", "redis"}
 
 
 class ContenderFailed(Exception):
@@ -39,7 +39,7 @@ def python(script: str) -> str:
 
 def _shared(script: str) -> list[str]:
     found = {each.metadata["Name"].lower(): each.version for each in distributions()}
-    wanted = SHARED if script == "peer" else SHARED - {"django"}
+    wanted = SHARED if script == "peer" else {"psycopg", "psycopg-binary", "psycopg-c"}
     return [f"{name}=={found[name]}" for name in sorted(wanted & found.keys())]
 
 

@@ -35,7 +35,7 @@ class Figures:
         return f"{min(rates) / middle - 1:+.0%}…{max(rates) / middle - 1:+.0%}"
 
     def as_json(self) -> dict[str, Any]:
-        names = ("rate", "ms", "statements", "all_statements", "peak_mb")
+        names = ("rate", "ms", "statements", "all_statements", "messages", "peak_mb")
         return {
             "label": self.entry.label,
             "size": self.entry.size,
@@ -50,6 +50,8 @@ def _of(answer: dict[str, Any], name: str) -> float | None:
         return float(runs / seconds)
     if name == "ms":
         return float(seconds / runs * 1000)
+    if name == "messages":
+        return float(answer["messages"] / runs) if "messages" in answer else None
     if "statements" not in answer:
         return None
     return float(answer["statements"] if name == "all_statements" else answer["statements"] / runs)
@@ -91,7 +93,9 @@ class Results:
                 continue
             value = each.value("ms" if described.unit == "ms" else "rate")
             count = each.value("statements")
+            sent = each.value("messages")
             told = "" if count is None else f"{count:>12,.2f} statements each"
+            told = told if sent is None else f"{sent:>12,.4f} messages each"
             lines.append(
                 f"  {label:<26}{value or 0:>12,.1f} {described.unit:<9}{each.spread():>14}"
                 f"{told:<30}{each.value('peak_mb') or 0:>8.1f} MB"

@@ -112,6 +112,14 @@ def scenarios() -> list[Scenario]:
                 for count in (1, 2, 4)
             ],
         ),
+        Scenario(
+            "celery",
+            "10 pure steps, due, executed by Celery on Redis with 2 prefork processes",
+            [
+                Entry("flowcontrol", "flowcontrol_", "celery", 8_000),
+                Entry("peer", "peer", "celery", 300),
+            ],
+        ),
         _rows("choose", "looking for due runs where none is, among so many that wait", 50),
         _rows("start", "starting a run of a limited flow that has so many ended runs", 20),
     ]
@@ -179,6 +187,8 @@ def demands() -> list[Demand]:
         Demand("drain: MB over start", ("drain", "flowcontrol", "peak_mb"), at_most=50),
         Demand("trigger, 100 flows: statements", ("trigger-100", "flowcontrol", "statements"), at_most=12),
         Demand("wake of 1,000: statements", ("wake", "flowcontrol", "all_statements"), at_most=12),
+        Demand("Celery, 2 processes: times the peer", rate("celery"), rate("celery", "peer"), at_least=15),
+        Demand("Celery: messages per run", ("celery", "flowcontrol", "messages"), at_most=0.1),
         *(
             Demand(
                 f"{task}: 1,000,000 rows by 10,000",

@@ -17,6 +17,7 @@ from flowcontrol.engine import worker
 from flowcontrol.engine.notify import QUIET_SECONDS
 from flowcontrol.engine.worker import WorkerLoop, WorkerOptions
 from flowcontrol.exceptions import ConfigurationError
+from flowcontrol.plugins.loader import isolated_plugins
 from flowcontrol.tasks import continue_flowruns_task
 
 SLOW = """\
@@ -250,7 +251,6 @@ def test_a_tick_whose_plugin_is_broken_works_on_without_it(tmp_path: Path, two_r
     "call", [continue_flowruns_task, continue_flowruns_task.delay, continue_flowruns_task.apply_async]
 )
 def test_the_celery_task_says_what_to_install(call: Callable[[], object]) -> None:
-    with pytest.raises(
-        ConfigurationError, match="Run: pip install flowcontrol-celery. Until then, have cron call"
-    ):
+    says = "Run: pip install flowcontrol-celery. Until then, have cron call"
+    with isolated_plugins(entries=[]), pytest.raises(ConfigurationError, match=says):
         call()

@@ -26,7 +26,7 @@ from ..exceptions import ConfigurationError, FlowcontrolError
 from ..models import Flow, Trigger
 from ..models.database import DatabaseNow
 from ..registry import MissingAction
-from ..schedulers import get_scheduler
+from ..schedulers import SchedulerHealth, get_scheduler
 
 __all__ = ["AREAS", "Finding", "Level", "about_plugins", "diagnose"]
 
@@ -153,23 +153,24 @@ def _scheduler() -> Iterator[Finding]:
             f"There are: {', '.join(registry.schedulers.names())}.",
         )
         return
-    health = get_scheduler().health()
-    if not health.is_well:
-        yield Finding("scheduler", Level.WARNING, health.summary, health.hint)
-    yield from _workers(statistics())
+    yield from _workers(statistics(), get_scheduler().health())
 
 
-def _workers(told: Statistics) -> Iterator[Finding]:
+def _workers(told: Statistics, health: SchedulerHealth) -> Iterator[Finding]:
     alive = [worker for worker in told.workers if worker.is_alive]
     overdue = sum(flow.overdue for flow in told.flows)
     lag = max((flow.lag_seconds for flow in told.flows), default=0.0)
     if overdue:
         yield Finding(
             "scheduler",
-            Level.WARNING if alive else Level.ERROR,
+            Level.WARNING if health.is_well else Level.ERROR,
             f"{overdue} runs are due for more than a minute, the first of them for {lag:.0f} s.",
-            "Start more workers, or see whether a step holds them." if alive else "Start a worker.",
+            "Start more workers, or see whether a step holds them."
+            if health.is_well
+            else f"{health.summary} {health.hint}".rstrip(),
         )
+    elif not health.is_well:
+        yield Finding("scheduler", Level.WARNING, health.summary, health.hint)
     mine = active_plugins()
     for worker in alive:
         if worker.plugins != mine:

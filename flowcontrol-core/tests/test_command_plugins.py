@@ -54,9 +54,39 @@ def test_show_tells_all_about_a_plugin_and_which_flows_use_it(acme: Project) -> 
     shown = acme.manage("flowcontrol", "plugins", "show", "flowcontrol-actions-acme", "--json")
     told = json.loads(shown.stdout)
     assert (told["name"], told["state"], told["app"]) == ("acme", "active", "acme_pack.apps.AcmeConfig")
-    assert told["used_by"] == {"uses-acme": ["acme.act"]}
+    assert told["used_by"] == [
+        {"flow": "uses-acme", "version": 1, "is_published": True, "runs": 0, "actions": ["acme.act"]}
+    ]
     page = acme.manage("flowcontrol", "plugins", "show", "acme").stdout
     assert 'The flow "uses-acme" uses acme.act.' in page
+
+
+def test_show_and_purge_see_drafts_and_older_versions_that_runs_are_on(acme: Project) -> None:
+    assert acme.manage("flowcontrol", "start", "uses-acme").returncode == 0
+    acme.write("flow.yaml", FLOW.replace("acme.act", "zebra.act"))
+    assert acme.manage("flowcontrol", "import", "flow.yaml").returncode == 0
+    acme.write("flow.yaml", FLOW.replace("uses-acme", "drafted"))
+    assert acme.manage("flowcontrol", "import", "--draft", "flow.yaml").returncode == 0
+    shown = acme.manage("flowcontrol", "plugins", "show", "acme").stdout
+    assert 'The draft of the flow "drafted" uses acme.act.' in shown
+    assert 'Version 1 of the flow "uses-acme", which 1 live runs are on, uses acme.act.' in shown
+    assert 'The flow "uses-acme" uses' not in shown
+    planned = json.loads(acme.manage("flowcontrol", "plugins", "purge", "acme", "--plan", "--json").stdout)
+    assert [line.partition(" uses ")[0] for line in planned["references"]] == [
+        'The draft of the flow "drafted"',
+        'Version 1 of the flow "uses-acme", which 1 live runs are on,',
+    ]
+
+
+def test_a_purge_for_machines_asks_nobody(acme: Project) -> None:
+    asked = acme.manage("flowcontrol", "plugins", "purge", "acme", "--json")
+    assert asked.returncode == 1
+    assert "give --plan to see what would be done, or --noinput" in asked.stderr
+    assert "acme_pack_thing" in tables(acme)
+    purged = json.loads(acme.manage("flowcontrol", "plugins", "purge", "acme", "--noinput", "--json").stdout)
+    assert "tables of acme_pack: manage.py migrate acme_pack zero" in purged["steps"]
+    assert purged["is_plan"] is False
+    assert "acme_pack_thing" not in tables(acme)
 
 
 def test_show_works_before_there_is_a_database_and_with_a_broken_plugin(project: Project) -> None:

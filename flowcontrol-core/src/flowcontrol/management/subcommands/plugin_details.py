@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db import Error as DatabaseError
@@ -12,7 +12,7 @@ from ... import registry
 from ...plugins import PluginReport
 from ..diagnosis import Finding, Level, about_plugins
 from ..output import Console, columns, table
-from ..usage import flows_using
+from ..usage import Use, uses_of
 from .doctor import tell
 from .plugins import as_facts, named
 
@@ -23,21 +23,22 @@ def show(console: Console, options: Namespace) -> int:
     report = named(options)
     used = _used_by(report)
     if options.as_json:
-        console.json({**as_facts(report), "used_by": used})
+        told = None if used is None else [use._asdict() for use in used]
+        console.json({**as_facts(report), "used_by": told})
     else:
         console.lines(_page(report, used))
     return int(not report.is_active)
 
 
-def _used_by(report: PluginReport) -> Mapping[str, list[str]] | None:
-    """Of each flow that uses it, which of its actions; None when the database cannot tell."""
+def _used_by(report: PluginReport) -> Sequence[Use] | None:
+    """Where its actions are used; None when the database cannot tell."""
     try:
-        return flows_using(f"{report.name}.")
+        return uses_of(f"{report.name}.")
     except DatabaseError:
         return None
 
 
-def _page(report: PluginReport, used: Mapping[str, list[str]] | None) -> Iterator[str]:
+def _page(report: PluginReport, used: Sequence[Use] | None) -> Iterator[str]:
     yield report.title
     yield from columns(
         {
@@ -62,10 +63,10 @@ def _page(report: PluginReport, used: Mapping[str, list[str]] | None) -> Iterato
     yield ""
     if used is None:
         yield "Which flows use it is not known: the database cannot be read."
-    for slug, names in (used or {}).items():
-        yield f'The flow "{slug}" uses {", ".join(names)}.'
-    if used == {}:
-        yield "No published flow uses it."
+    for use in used or ():
+        yield f"{use.document} uses {', '.join(use.actions)}."
+    if used is not None and not used:
+        yield "No flow uses it."
 
 
 def _label(kind: str, name: str) -> str:

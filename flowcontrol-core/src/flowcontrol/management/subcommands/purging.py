@@ -17,7 +17,7 @@ from ...models import FlowRun, Trigger
 from ...permissions import codename
 from ...plugins import PluginReport
 from ..output import Console, counted
-from ..usage import flows_using
+from ..usage import uses_of
 from .plugins import named
 
 __all__ = ["purge"]
@@ -34,8 +34,18 @@ def purge(console: Console, options: Namespace) -> int:
     """
     report = named(options)
     config = _app_of(report)
-    console.lines(_references(report))
+    references = list(_references(report))
     steps = [*_plan(config), *(f"permission {permission}" for permission in _permissions(report))]
+    if options.as_json:
+        if not (options.plan or options.noinput):
+            raise CannotPurge(
+                "With --json nobody is asked: give --plan to see what would be done, or --noinput."
+            )
+        if not options.plan:
+            _remove(report, config)
+        console.json({"references": references, "steps": steps, "is_plan": options.plan})
+        return 0
+    console.lines(references)
     if steps:
         console.lines(["", "To be removed:", *(f"  {step}" for step in steps)])
     else:
@@ -45,10 +55,9 @@ def purge(console: Console, options: Namespace) -> int:
     if steps and not options.noinput and input(f'\nType "{report.name}" to remove this: ') != report.name:
         console.line("Nothing was removed.")
         return 1
+    _remove(report, config)
     if config is not None:
-        _remove(config, console)
-    for permission in _permissions(report):
-        permission.delete()
+        console.line(f"Removed what {config.label} had in the database.")
     console.lines(["", f"Now: pip uninstall {report.distribution}, and restart."])
     return 0
 
@@ -92,17 +101,18 @@ def _path(config: AppConfig) -> str:
 
 def _references(report: PluginReport) -> Iterator[str]:
     prefix = f"{report.name}."
-    used = flows_using(prefix)
+    used = uses_of(prefix)
     waiting = FlowRun.objects.using(database()).live().filter(needs__startswith=prefix).count()
     triggers = Trigger.objects.using(database()).filter(on__startswith=prefix)
-    for slug, names in used.items():
-        yield f'The flow "{slug}" uses {", ".join(names)}. It stays, and its runs will be blocked there.'
+    for use in used:
+        so = "it cannot be published then" if use.version is None else "its runs will be blocked there"
+        yield f"{use.document} uses {', '.join(use.actions)}. It stays, and {so}."
     for on, slug in triggers.order_by("flow__slug", "on").values_list("on", "flow__slug"):
         yield f'A trigger of the flow "{slug}" is {on}. It stays, and will never fire.'
     if waiting:
         yield f"{counted(waiting, 'run')} blocked on its actions."
     if not used:
-        yield f"No published flow uses {report.name}."
+        yield f"No flow uses {report.name}."
 
 
 def _plan(config: AppConfig | None) -> Iterator[str]:
@@ -115,10 +125,12 @@ def _plan(config: AppConfig | None) -> Iterator[str]:
         yield f"content type and permissions of {kind}"
 
 
-def _remove(config: AppConfig, console: Console) -> None:
-    call_command("migrate", config.label, "zero", database=database(), verbosity=0, stdout=console.stdout)
+def _remove(report: PluginReport, config: AppConfig | None) -> None:
+    if config is not None:
+        call_command("migrate", config.label, "zero", database=database(), verbosity=0)
     with transaction.atomic(using=database()):
-        for kind in _kinds(config):
+        for kind in _kinds(config) if config is not None else ():
             # Its permissions go with it.
             kind.delete()
-    console.line(f"Removed what {config.label} had in the database.")
+        for permission in _permissions(report):
+            permission.delete()

@@ -246,7 +246,19 @@ SWALLOWING = """\
         except Exception:
             context.state["sent"] = ""
 """
+#: Before it, a form can have more.
+BEGIN_OF_RUN = "\n    def run("
+DEFAULT = '        extra = forms.{} label="Extra", help_text="More.")\n'
+RAISING = "\n        def clean_to(self):\n            return {'ada': 'ada'}[self.cleaned_data['to']]\n"
 RUN = '        context.state["sent"] = context.config["to"]\n'
+
+
+def refused_default(pack: Pack) -> None:
+    """A default that the form refuses; the samples give something else."""
+    field = DEFAULT.format("IntegerField(min_value=1, initial=0,")
+    pack.change(ACTIONS_FILE, BEGIN_OF_RUN, field + BEGIN_OF_RUN)
+    pack.samples = {"acme.send": [{**SAMPLES["acme.send"][0], "extra": 1}]}
+
 
 BAD: list[tuple[str, Break, str]] = [
     ("P3", metadata("Requires-Dist: flowcontrol-core<0.2,>=0.1\n"), "does not depend on flowcontrol-core"),
@@ -300,6 +312,18 @@ BAD: list[tuple[str, Break, str]] = [
     ("A11", pure("Thing.objects.filter(name='x').delete()"), "declared PURE, and writes to the database"),
     ("A11", pure("subprocess.run(['true'], check=True)"), "declared PURE, and starts the process"),
     ("A12", changed(ACTIONS_FILE, RUN, SWALLOWING), "went on although its time was up in actions.py"),
+    (
+        "A13",
+        refused_default,
+        "the field extra refuses its own default 0",
+    ),
+    (
+        "A13",
+        changed(ACTIONS_FILE, BEGIN_OF_RUN, DEFAULT.format("CharField(initial=1j,") + BEGIN_OF_RUN),
+        "which JSON does not have",
+    ),
+    ("A14", changed(ACTIONS_FILE, BEGIN_OF_RUN, RAISING + BEGIN_OF_RUN), "cannot read this"),
+    ("T2", changed(PLUGIN_FILE, '"acme.came"', f'"acme.{"x" * 200}"'), "has 205 characters; 200 are kept"),
     (
         "A2",
         lambda pack: setattr(pack, "samples", {**SAMPLES, "acme.gone": [{}]}),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import json
 import logging
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from django import forms
@@ -22,6 +23,8 @@ from .watching import Interruption, touched_by
 _SECRET = ("password", "secret", "token", "api_key", "private_key")
 #: Of each sample so many lines are tried for what happens when the time is up there.
 _LINES = 30
+#: What forms are tried with.
+_ODD: Sequence[Any] = (None, "", "x", "{{", "\x00", -1, 10**30, 1.5, True, [], [None], {}, {"a": {"b": []}})
 #: A value of each JSON type that fields may have.
 _OTHERS: Mapping[str, Any] = {"object": {"a": 1}, "array": [1], "string": "x", "integer": 7, "boolean": True}
 
@@ -287,6 +290,49 @@ def _summary(action: BaseAction, config: dict[str, Any]) -> str:
         return str(action.summary(check_config(action, config).cleaned))
     except Exception:  # noqa: BLE001  a pack's code
         return ""
+
+
+@rule(
+    "A13",
+    "The defaults of its fields are right",
+    why="A step whose author changed nothing has them; what is stored of a step is JSON.",
+    fix="Give the field an initial value that it accepts itself, of a type that JSON has.",
+)
+def right_by_default(subject: Subject) -> Iterator[str]:
+    for name, action, config in _samples(subject):
+        form = action.Config(config)
+        for key, form_field in form.fields.items():
+            initial = form.get_initial_for_field(form_field, key)
+            if initial is None:
+                continue
+            try:
+                json.dumps(initial)
+            except (TypeError, ValueError) as error:
+                yield f"{name}: the default of {key} is {initial!r}, which JSON does not have: {error}."
+                continue
+            for problem in check_config(action, {**config, key: initial}).problems:
+                if problem.path.startswith(f"config.{key}"):
+                    yield f"{name}: the field {key} refuses its own default {initial!r}: {problem.message}"
+
+
+@rule(
+    "A14",
+    "Its forms answer, whatever they are given",
+    why="Documents come from files and other systems; an exception names no field and no way out.",
+    fix="Raise ValidationError in clean methods, and expect that another field was refused and has no value.",
+)
+def answering(subject: Subject) -> Iterator[str]:
+    for name, action, config in _samples(subject):
+        for key in action.Config().fields:
+            for value in _ODD:
+                raised = [
+                    problem.message
+                    for problem in check_config(action, {**config, key: value}).problems
+                    if problem.path == "config" and "cannot read this" in problem.message
+                ]
+                if raised:
+                    yield f"{name}: with {value!r} as {key}: {raised[0]}"
+                    break
 
 
 class _heard(logging.Handler):  # noqa: N801  reads as a context manager

@@ -9,6 +9,7 @@ from django.apps import apps
 
 from .. import API_VERSION, registry
 from ..expressions.filters import find_filter
+from ..models import FlowRun, Trigger
 from ..plugins.report import Problem
 from ..registry import MissingAction
 from .rules import NotApplicable, Subject, rule
@@ -128,6 +129,22 @@ def triggers(subject: Subject) -> Iterator[str]:
                 apps.get_model(spec.model)
             except LookupError:
                 yield f"{name} is about {spec.model}, which no installed app has."
+
+
+@rule(
+    "T2",
+    "Its names fit where they are kept",
+    why="The database refuses a longer one, in the middle of a run or of whoever fires the trigger.",
+    fix="Choose a shorter name.",
+)
+def short_enough(subject: Subject) -> Iterator[str]:
+    columns = {"triggers": Trigger._meta.get_field("on"), "actions": FlowRun._meta.get_field("needs")}
+    for kind, column in columns.items():
+        longest = column.max_length
+        assert longest is not None, "both are CharFields"
+        for name in getattr(subject.report, kind, ()):
+            if len(name) > longest:
+                yield f"{name[:40]}… has {len(name)} characters; {longest} are kept."
 
 
 def _warnings(subject: Subject) -> tuple[str, ...]:

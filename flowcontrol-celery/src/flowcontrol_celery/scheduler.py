@@ -193,7 +193,7 @@ class CeleryScheduler(BaseScheduler):
             return SchedulerHealth(
                 False, told, "Start it, or correct the broker's URL of the Celery app.", facts
             )
-        registered = self.app.control.inspect(timeout=1.0).registered() or {}
+        registered = _registered(self.app)
         facts["workers"] = sorted(name for name, tasks in registered.items() if CONTINUE in tasks)
         due_in = engine.seconds_until_due()
         facts["overdue_seconds"] = max(0.0, -due_in) if due_in is not None else 0.0
@@ -253,6 +253,14 @@ def _answers(app: Celery) -> bool:
         # Only a channel makes the client of Redis speak.
         connection.default_channel  # noqa: B018
     return True
+
+
+def _registered(app: Celery) -> dict[str, list[str]]:
+    """Names of the tasks of each worker that answers."""
+    # Not one of the pool's: it is left in the middle of waiting for answers, and on Redis a process that is forked
+    # later would wait for them, too, when it closes what it inherited.
+    with app.connection_for_write() as connection:
+        return app.control.inspect(timeout=1.0, connection=connection).registered() or {}
 
 
 def _as_broker_counts(app: Celery, priority: int) -> int:

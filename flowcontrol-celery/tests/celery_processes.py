@@ -17,7 +17,6 @@ import celery_test_app
 from celery import Celery
 from django.conf import settings
 from django.db import connection
-from kombu import pools
 
 __all__ = ["Processes", "until"]
 
@@ -92,8 +91,6 @@ class Processes:
         process.wait(30)
 
     def close(self) -> None:
-        # Other tests fork this process, which should not inherit connections to brokers.
-        pools.reset()
         for process in self.all:
             if process.poll() is None:
                 self.kill(process)

@@ -27,7 +27,7 @@ from flowcontrol.schedulers import forget_scheduler, get_scheduler
 from flowcontrol_celery import beat_schedule, tasks, worker
 from flowcontrol_celery.schedule import CONTINUE, EXECUTE
 from flowcontrol_celery.scheduler import CeleryScheduler
-from kombu import Connection, pools
+from kombu import Connection
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -57,8 +57,6 @@ def use(settings: Any) -> Iterator[Callable[..., CeleryScheduler]]:
     with isolated_plugins(installed_plugins(), None):
         yield choose
     forget_scheduler()
-    # Other tests fork this process, which should not inherit connections to brokers.
-    pools.reset()
 
 
 def sent(queue: str | None = None) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:

@@ -76,6 +76,15 @@ class Deaf(BaseScheduler):
         return SchedulerHealth(False, "Nobody is there.")
 
 
+class Raising(Deaf):
+    """Raises whenever it is told of a run."""
+
+    name = "raising"
+
+    def runs_ready(self, run_ids: Sequence[int]) -> None:
+        raise OSError("no connection")
+
+
 class Reckless(Deaf):
     """Does everything twice, and at once, whoever asks."""
 
@@ -139,7 +148,7 @@ def _actions() -> Any:
     with registry.preserved():
         for action in ACTIONS:
             registry.register_action(action)
-        for one in (Deaf, Reckless):
+        for one in (Deaf, Raising, Reckless):
             registry.schedulers.register(SchedulerSpec(one.name, one), "a test")
         CALLS.clear()
         yield
@@ -237,6 +246,16 @@ def test_the_task_is_that_of_the_scheduler_in_use() -> None:
 def test_without_a_task_it_is_said_what_to_install() -> None:
     with pytest.raises(ConfigurationError, match="pip install flowcontrol-celery"):
         tasks.continue_flowruns_task.delay()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_error_of_the_scheduler_is_logged_and_not_raised_to_whoever_starts_a_run(
+    use: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    use("raising")
+    flow("a", {"id": "c", "action": "test.count"})
+    assert start("a").status == "pending"
+    assert "no connection" in caplog.text
 
 
 # -- inline ------------------------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from functools import partial
 from typing import Protocol
 
 from django.db import transaction
@@ -26,7 +25,9 @@ def ready(run_ids: Sequence[int]) -> None:
     """Runs became due: tell the scheduler once the transaction is committed."""
     if run_ids:
         notify.send(database())
-        transaction.on_commit(partial(_ready, list(run_ids)), using=database(), robust=True)
+        ids = list(run_ids)
+        # No partial: to log the error of a robust one, Django asks it for a name that it does not have.
+        transaction.on_commit(lambda: _ready(ids), using=database(), robust=True)
 
 
 class Named(Protocol):
@@ -79,7 +80,7 @@ def _tell(hook: str, signal: Signal, run: FlowRun, flow: Named, status: str, rea
         parent=run.parent_id,
         steps=run.visit_count,
     )
-    transaction.on_commit(partial(_send, hook, signal, info), using=database(), robust=True)
+    transaction.on_commit(lambda: _send(hook, signal, info), using=database(), robust=True)
 
 
 def _send(hook: str, signal: Signal, info: RunInfo) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from django.db import connections, transaction
@@ -93,7 +92,7 @@ def _fire(name: str, obj: Model | None, payload: Mapping[str, Any]) -> None:
     woken = _wake(name, obj)
     announce.ready([*(run.pk for run in firing.runs), *firing.restarted, *woken])
     # A run that began to wait while this transaction was open did not see the event, nor did we see that run.
-    transaction.on_commit(partial(_wake_late, name, obj), using=database(), robust=True)
+    transaction.on_commit(lambda: _wake_late(name, obj), using=database(), robust=True)
 
 
 def _record(firing: _Firing) -> Event:

@@ -6,7 +6,6 @@ import time
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -120,7 +119,9 @@ class _Steps:
 
         def written(instance: HistoryChunk, using: str, **kwargs: Any) -> None:
             if instance.run_id == self.run.pk:
-                transaction.on_commit(partial(self.tell_of, instance.records()), using=using, robust=True)
+                records = instance.records()
+                # No partial: to log the error of a robust one, Django asks it for a name that it does not have.
+                transaction.on_commit(lambda: self.tell_of(records), using=using, robust=True)
 
         post_save.connect(written, sender=HistoryChunk, weak=False)
         try:

@@ -43,7 +43,6 @@ class Child:
             # In a session of its own: Ctrl-C is for us alone, and we stop it in order.
             self.process = subprocess.Popen(
                 [sys.executable, *program, *arguments],
-                cwd=MANAGE.parent if program[0] == "-m" else None,
                 env={**os.environ, **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=output,

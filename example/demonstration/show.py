@@ -134,27 +134,29 @@ class Demonstration:
             self.paper.fact("", line)
 
     def start(self, name: str, *arguments: str) -> None:
-        log = self.options.folder / f"{name}.log"
-        child = Child(name if name == "worker" else f"{name} server", list(arguments), log)
-        self.stack.callback(child.stop)
-        self.children.append(child)
+        self.add(name, list(arguments), [str(MANAGE)])
         self.paper.fact(name, f"manage.py {' '.join(arguments)}")
 
-    def start_celery(self) -> None:
-        """A worker of Celery's with two processes, and beat in it."""
-        schedule = self.options.folder / "celerybeat"
-        command = ["-A", "repairshop", "worker", "-B", "--schedule", str(schedule), "--concurrency", "2"]
+    def add(self, name: str, arguments: list[str], program: list[str]) -> None:
+        log = self.options.folder / f"{name}.log"
         child = Child(
-            "worker",
-            [*command, "--loglevel", "INFO"],
-            self.options.folder / "worker.log",
-            program=("-m", "celery"),
+            name if name == "worker" else f"{name} server",
+            arguments,
+            log,
+            program=program,
         )
         self.stack.callback(child.stop)
         self.children.append(child)
-        broker = settings.CELERY_BROKER_URL.rpartition("@")[2] or settings.CELERY_BROKER_URL
-        self.paper.fact("worker", "celery -A repairshop worker -B --concurrency 2")
-        self.paper.fact("broker", broker)
+
+    def start_celery(self) -> None:
+        """A worker of Celery's with two processes, and beat in it."""
+        schedule = str(self.options.folder / "celerybeat")
+        shown = ["-A", "repairshop", "worker", "-B", "--concurrency", "2"]
+        program = ["-m", "celery", "--workdir", str(MANAGE.parent)]
+        self.add("worker", [*shown, "--schedule", schedule, "--loglevel", "INFO"], program)
+        self.paper.fact("worker", f"celery {' '.join(shown)}")
+        # Without the password.
+        self.paper.fact("broker", settings.CELERY_BROKER_URL.rpartition("@")[2])
 
     def is_alive(self) -> bool:
         for child in self.children:

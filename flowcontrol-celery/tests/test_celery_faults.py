@@ -234,6 +234,8 @@ class Redis:
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
+        if not self.program and os.environ.get("FLOWCONTROL_REQUIRE_SERVICES") == "1":
+            pytest.fail("There is no program redis-server: install it (apt-get install redis-server).")
         if not self.program:
             pytest.skip("needs the program redis-server")
         command = [self.program, "--port", str(self.port), "--save", "", "--dir", str(self.folder)]

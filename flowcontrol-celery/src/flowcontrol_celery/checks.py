@@ -14,10 +14,12 @@ from flowcontrol.exceptions import ConfigurationError
 from flowcontrol.schedulers import get_scheduler
 
 from .schedule import CONTINUE
-from .scheduler import CeleryScheduler
+from .scheduler import CeleryScheduler, transport
 
 __all__ = ["check_celery"]
 
+#: What Celery calls the app that it makes when a process has none.
+_FALLBACK = "default"
 #: Brokers that take an unacknowledged message for lost after a while.
 _FORGETFUL = {"redis", "rediss", "sqs"}
 
@@ -26,17 +28,20 @@ def check_celery(**_: Any) -> list[CheckMessage]:
     """That due runs are asked for, by workers, from a broker that fits."""
     try:
         scheduler = get_scheduler()
-        if not isinstance(scheduler, CeleryScheduler):
-            return []
+    except ConfigurationError:
+        # The core's checks say what is wrong with the options.
+        return []
+    if not isinstance(scheduler, CeleryScheduler):
+        return []
+    try:
         app = scheduler.app
     except ConfigurationError as error:
-        # What is wrong with the options, the core says; the path of the app is only looked at here.
-        return [Error(str(error), id="flowcontrol_celery.E001")] if '["app"]' in str(error) else []
+        return [Error(str(error), id="flowcontrol_celery.E001")]
     return [*_about_app(app), *_about_beat(app), *_about_limits(app, scheduler)]
 
 
 def _about_app(app: Celery) -> Iterator[CheckMessage]:
-    if app.main is None and not app.conf.broker_url:
+    if app.main == _FALLBACK and not app.conf.broker_url:
         yield Error(
             "There is no Celery app in this process, so messages would go to a broker that nobody configured.",
             hint="Import it in the __init__.py of the project's package, as Celery's guide for Django says, or name "
@@ -63,9 +68,8 @@ def _about_beat(app: Celery) -> Iterator[CheckMessage]:
 
 
 def _about_limits(app: Celery, scheduler: CeleryScheduler) -> Iterator[CheckMessage]:
-    transport = str(app.conf.broker_url or "").partition("://")[0].partition("+")[0]
     options = app.conf.broker_transport_options or {}
-    if transport in _FORGETFUL and "visibility_timeout" not in options:
+    if transport(app) in _FORGETFUL and "visibility_timeout" not in options:
         yield Caution(
             "The broker gives a message to another worker when its own takes longer than the visibility timeout, which "
             "is not set.",

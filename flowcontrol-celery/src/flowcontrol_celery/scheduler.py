@@ -10,15 +10,24 @@ from typing import Any, ClassVar, NamedTuple
 
 from celery import Celery
 from celery.app import app_or_default
+from django.db import Error as DatabaseError
 from django.utils.module_loading import import_string
 from flowcontrol import engine
 from flowcontrol.exceptions import ConfigurationError
-from flowcontrol.schedulers import BaseScheduler, SchedulerHealth, get_scheduler, make_scheduler
+from flowcontrol.schedulers import (
+    BaseScheduler,
+    SchedulerHealth,
+    get_scheduler,
+    is_above_0,
+    is_whole,
+    make_scheduler,
+    require_option,
+)
 from kombu.exceptions import OperationalError
 
 from .schedule import CONTINUE, EXECUTE
 
-__all__ = ["CeleryScheduler", "Share", "celery_scheduler"]
+__all__ = ["CeleryScheduler", "Share", "celery_scheduler", "transport"]
 
 logger = logging.getLogger("flowcontrol.celery")
 
@@ -28,6 +37,7 @@ _QUIET_SECONDS = 5.0
 _OVERDUE_SECONDS = 60.0
 #: The highest priority that every broker knows; the lowest is 0.
 _HIGHEST_PRIORITY = 9
+_REDIS = {"redis", "rediss"}
 
 
 class Share(NamedTuple):
@@ -74,17 +84,21 @@ class CeleryScheduler(BaseScheduler):
         threads: int = 0,
         queues: Mapping[str, str] | None = None,
     ) -> None:
-        _require("app", app, isinstance(app, str), 'the path of a Celery app, "shop.celery:app"')
-        _require("batch", batch, _is_whole(batch, 1), "a whole number, 1 or more")
-        _require(
-            "messages_per_second", messages_per_second, _is_above_0(messages_per_second), "a number above 0"
-        )
-        _require("spread", spread, _is_whole(spread, 0), "a whole number, 0 or more")
-        _require("slice_seconds", slice_seconds, _is_above_0(slice_seconds), "seconds, more than 0")
-        _require("threads", threads, _is_whole(threads, 0), "a whole number, 0 or more")
-        _require(
-            "queues", queues, _is_mapping_of_texts(queues), "a mapping of a flow's queue to one of Celery's"
-        )
+        for option, value, is_right, kind in (
+            ("app", app, isinstance(app, str), 'the path of a Celery app, "shop.celery:app"'),
+            ("batch", batch, is_whole(batch, 1), "a whole number, 1 or more"),
+            ("messages_per_second", messages_per_second, is_above_0(messages_per_second), "a number above 0"),
+            ("spread", spread, is_whole(spread, 0), "a whole number, 0 or more"),
+            ("slice_seconds", slice_seconds, is_above_0(slice_seconds), "seconds, more than 0"),
+            ("threads", threads, is_whole(threads, 0), "a whole number, 0 or more"),
+            (
+                "queues",
+                queues,
+                _is_mapping_of_texts(queues),
+                "a mapping of a flow's queue to one of Celery's",
+            ),
+        ):
+            require_option(self.name, option, value, is_right, kind)
         self.batch = batch
         self.spread = spread
         self.slice_seconds = float(slice_seconds)
@@ -134,7 +148,7 @@ class CeleryScheduler(BaseScheduler):
                 self._may_send() and self._send(CONTINUE, order, share.target, expires=self.slice_seconds)
             ):
                 return sent
-        return max(workers, 0)
+        return workers
 
     def shares(self, queues: Sequence[str] = ()) -> list[Share]:
         """What is due now (of these queues), by the queue of Celery's that it goes to: as much as can be sent."""
@@ -161,7 +175,7 @@ class CeleryScheduler(BaseScheduler):
         if target is not None:
             options["queue"] = target
         try:
-            # Of the task, if it is known, so that the project's routes and settings for it count.
+            # By the task and not by its name alone, so that the project's routes and settings for it count.
             send: Callable[..., Any] = app.tasks[task].apply_async
             send(
                 kwargs=dict(arguments),
@@ -187,15 +201,19 @@ class CeleryScheduler(BaseScheduler):
         facts: dict[str, Any] = {"broker": False, "workers": [], "overdue_seconds": 0.0}
         try:
             broker = self.app.connection_for_write().as_uri()
-            facts["broker"] = _answers(self.app)
+            registered = _registered(self.app)
         except Exception as error:  # noqa: BLE001  whatever keeps it from answering is what is told
             told = f"The broker does not answer: {str(error) or type(error).__name__}."
             return SchedulerHealth(
                 False, told, "Start it, or correct the broker's URL of the Celery app.", facts
             )
-        registered = _registered(self.app)
+        facts["broker"] = True
         facts["workers"] = sorted(name for name, tasks in registered.items() if CONTINUE in tasks)
-        due_in = engine.seconds_until_due()
+        try:
+            due_in = engine.seconds_until_due()
+        except DatabaseError as error:
+            told = f"The database does not answer: {str(error).strip()}."
+            return SchedulerHealth(False, told, "See to the database.", facts)
         facts["overdue_seconds"] = max(0.0, -due_in) if due_in is not None else 0.0
         if registered and not facts["workers"]:
             return SchedulerHealth(
@@ -227,6 +245,11 @@ def celery_scheduler() -> CeleryScheduler:
     return scheduler
 
 
+def transport(app: Celery) -> str:
+    """The kind of broker, as its URL begins: "amqp", "redis"."""
+    return str(app.connection_for_write().transport_cls)
+
+
 class _Allowance:
     """How many messages may be sent: so many a second, and a second's worth at once (a token bucket)."""
 
@@ -248,41 +271,19 @@ class _Allowance:
             return True
 
 
-def _answers(app: Celery) -> bool:
-    with app.connection_for_write() as connection:
-        # Only a channel makes the client of Redis speak.
-        connection.default_channel  # noqa: B018
-    return True
-
-
 def _registered(app: Celery) -> dict[str, list[str]]:
     """Names of the tasks of each worker that answers."""
     # Not one of the pool's: it is left in the middle of waiting for answers, and on Redis a process that is forked
     # later would wait for them, too, when it closes what it inherited.
     with app.connection_for_write() as connection:
+        connection.ensure_connection(max_retries=1)
         return app.control.inspect(timeout=1.0, connection=connection).registered() or {}
 
 
 def _as_broker_counts(app: Celery, priority: int) -> int:
     """RabbitMQ takes the highest number first, and Redis the lowest."""
     clamped = min(max(priority, 0), _HIGHEST_PRIORITY)
-    is_redis = app.connection_for_write().transport.driver_type == "redis"
-    return _HIGHEST_PRIORITY - clamped if is_redis else clamped
-
-
-def _require(option: str, value: object, is_right: bool, kind: str) -> None:
-    if not is_right:
-        raise ConfigurationError(
-            f'settings.FLOWCONTROL["SCHEDULERS"]["celery"]["{option}"] is {value!r}; it has to be {kind}.'
-        )
-
-
-def _is_whole(value: object, minimum: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= minimum
-
-
-def _is_above_0(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+    return _HIGHEST_PRIORITY - clamped if transport(app) in _REDIS else clamped
 
 
 def _is_mapping_of_texts(value: object) -> bool:

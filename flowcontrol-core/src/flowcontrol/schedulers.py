@@ -19,7 +19,16 @@ from . import conf, registry
 from .exceptions import ConfigurationError
 from .suggestions import did_you_mean
 
-__all__ = ["BaseScheduler", "SchedulerHealth", "forget_scheduler", "get_scheduler", "make_scheduler"]
+__all__ = [
+    "BaseScheduler",
+    "SchedulerHealth",
+    "forget_scheduler",
+    "get_scheduler",
+    "is_above_0",
+    "is_whole",
+    "make_scheduler",
+    "require_option",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +118,24 @@ def make_scheduler(name: str) -> BaseScheduler:
     options = conf.settings.SCHEDULERS.get(name, {})
     _check_options(name, scheduler_class, options)
     return scheduler_class(**options)
+
+
+def require_option(scheduler: str, option: str, value: object, is_right: bool, kind: str) -> None:
+    """For ``__init__``: raise ``ConfigurationError`` unless the value is right; ``kind`` says what it has to be."""
+    if not is_right:
+        raise ConfigurationError(
+            f'settings.FLOWCONTROL["SCHEDULERS"]["{scheduler}"]["{option}"] is {value!r}; it has to be {kind}.'
+        )
+
+
+def is_whole(value: object, minimum: int) -> bool:
+    """Whether an option is a whole number, so large or larger."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= minimum
+
+
+def is_above_0(value: object) -> bool:
+    """Whether an option is a number above 0."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
 def _check_options(name: str, scheduler_class: type[BaseScheduler], options: Mapping[str, Any]) -> None:

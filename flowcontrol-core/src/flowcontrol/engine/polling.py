@@ -10,9 +10,8 @@ from typing import ClassVar
 
 from django.db import connections
 
-from ..exceptions import ConfigurationError
 from ..models import Worker
-from ..schedulers import BaseScheduler, SchedulerHealth
+from ..schedulers import BaseScheduler, SchedulerHealth, is_above_0, is_whole, require_option
 from .capabilities import seen_for
 from .claims import database
 from .clock import Clock
@@ -45,25 +44,12 @@ class PollingScheduler(BaseScheduler):
         batch: int | None = None,
     ) -> None:
         for option, value, is_right, kind in (
-            (
-                "poll_seconds",
-                poll_seconds,
-                _is_number(poll_seconds) and poll_seconds > 0,
-                "seconds, more than 0",
-            ),
+            ("poll_seconds", poll_seconds, is_above_0(poll_seconds), "seconds, more than 0"),
             ("queues", queues, _are_texts(queues), "a list of queues"),
-            ("threads", threads, _is_whole(threads) and threads >= 0, "a whole number, 0 or more"),
-            (
-                "batch",
-                batch,
-                batch is None or (_is_whole(batch) and batch > 0),
-                "a whole number, 1 or more, or None",
-            ),
+            ("threads", threads, is_whole(threads, 0), "a whole number, 0 or more"),
+            ("batch", batch, batch is None or is_whole(batch, 1), "a whole number, 1 or more, or None"),
         ):
-            if not is_right:
-                raise ConfigurationError(
-                    f'settings.FLOWCONTROL["SCHEDULERS"]["polling"]["{option}"] is {value!r}; it has to be {kind}.'
-                )
+            require_option(self.name, option, value, is_right, kind)
         self.options = WorkerOptions(
             poll_seconds=float(poll_seconds), queues=tuple(queues), threads=threads, batch=batch
         )
@@ -121,14 +107,6 @@ def _work(loop: WorkerLoop) -> None:
         logger.exception("worker died")
     finally:
         connections.close_all()
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _are_texts(value: object) -> bool:

@@ -513,11 +513,13 @@ def _require_declaration(namespace: str, hook: str, one: Any) -> None:
     if not is_legal:
         raise _LoadError("declarations", f"{hook} declares the name {name!r}, but {rule}.")
     path = getattr(one, "path", None)
-    if isinstance(path, str) and not registry.is_path(path):
-        raise _LoadError(
-            "declarations",
-            f'{hook} declares "{name}" at {path!r}; a path is written "package.module:Name".',
-        )
+    # A scheduler without tasks has an empty path for them.
+    for written in (path, getattr(one, "task", "") or None):
+        if isinstance(written, str) and not registry.is_path(written):
+            raise _LoadError(
+                "declarations",
+                f'{hook} declares "{name}" at {written!r}; a path is written "package.module:Name".',
+            )
     if isinstance(one, TriggerSpec) and one.model and not re.fullmatch(r"\w+\.\w+", one.model):
         raise _LoadError(
             "declarations", f'{hook} declares "{name}" for {one.model!r}; a model is "app.model".'

@@ -17,7 +17,7 @@ from ..base import ActionContext, ActionForm, BaseAction, Decision, Effect, Next
 from ..hookspecs import PluginInfo, hookimpl
 from ..registry import ActionSpec
 
-__all__ = ["Mark", "Pause", "read_marks"]
+__all__ = ["Mark", "Nothing", "Pause", "read_marks"]
 
 
 class Mark(BaseAction):
@@ -38,6 +38,16 @@ class Mark(BaseAction):
             os.write(file, f"{context.run_id} {context.step_id}\n".encode())
         finally:
             os.close(file)
+        return Next()
+
+
+class Nothing(BaseAction):
+    """Does nothing, in no time."""
+
+    name = "probes.nothing"
+    effect = Effect.PURE
+
+    def run(self, context: ActionContext) -> Decision:
         return Next()
 
 
@@ -79,5 +89,6 @@ def flowcontrol_plugin_info() -> PluginInfo:
 def flowcontrol_register_actions() -> list[ActionSpec]:
     return [
         ActionSpec("probes.mark", "flowcontrol.testing.probes:Mark", "Mark"),
+        ActionSpec("probes.nothing", "flowcontrol.testing.probes:Nothing", "Nothing"),
         ActionSpec("probes.pause", "flowcontrol.testing.probes:Pause", "Pause"),
     ]

@@ -269,7 +269,7 @@ class SchedulerConformance:
             "slow": [mark("first", 0.2), mark("second", 0.2), mark("third", 0.2)],
             "pausing": [mark("before"), pause(1), mark("after")],
             "pausing an hour": [pause(3_600), mark("after")],
-            "pure": [],
+            "pure": [{"id": "nothing", "action": "probes.nothing"}],
         }
         for name, steps in flows.items():
             import_flow(

@@ -13,10 +13,13 @@ from typing import Any
 import pytest
 from command_project import Project
 from django.db import OperationalError, connections
+from django.test import override_settings
 from flowcontrol.engine import worker
 from flowcontrol.engine.notify import QUIET_SECONDS
 from flowcontrol.engine.worker import WorkerLoop, WorkerOptions
 from flowcontrol.exceptions import ConfigurationError
+from flowcontrol.management.commands.flowcontrol import Command
+from flowcontrol.management.subcommands.working import _worker_options
 from flowcontrol.plugins.loader import isolated_plugins
 from flowcontrol.tasks import continue_flowruns_task
 
@@ -254,3 +257,12 @@ def test_the_celery_task_says_what_to_install(call: Callable[[], object]) -> Non
     says = "Run: pip install flowcontrol-celery. Until then, have cron call"
     with isolated_plugins(entries=[]), pytest.raises(ConfigurationError, match=says):
         call()
+
+
+@override_settings(
+    FLOWCONTROL={"SCHEDULERS": {"polling": {"threads": 8, "queues": ["mail"], "poll_seconds": 3}}}
+)
+def test_a_worker_has_the_options_of_the_settings_where_nothing_else_is_typed() -> None:
+    parser = Command().create_parser("manage.py", "flowcontrol")
+    typed = parser.parse_args(["worker", "--threads", "0", "--batch", "5"])
+    assert _worker_options(typed) == WorkerOptions(poll_seconds=3.0, queues=("mail",), threads=0, batch=5)

@@ -219,21 +219,18 @@ def _worker(parser: CommandParser) -> None:
     parser.add_argument(
         "--threads",
         type=whole,
-        default=0,
         metavar="N",
-        help="How many calls of external actions may overlap in a process; default: 0, one after the other.",
+        help="How many calls of external actions may overlap in a process; 0, the default: one after the other.",
     )
     parser.add_argument(
         "--queues",
         type=names,
-        default=(),
         metavar="NAMES",
         help="Only runs of flows in these queues, separated by commas; default: all.",
     )
     parser.add_argument(
         "--poll-seconds",
         type=seconds,
-        default=1.0,
         metavar="SECONDS",
         help="How long to wait at most before looking for due runs again, where nobody notifies; default: 1.",
     )

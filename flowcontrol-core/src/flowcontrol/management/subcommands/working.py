@@ -11,6 +11,7 @@ from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import fields, replace
 from types import FrameType
 from typing import Any
 
@@ -19,8 +20,10 @@ from django.core.management.base import CommandError
 from ...engine import continue_flowruns
 from ...engine.duties import sweep
 from ...engine.health import Health, HealthServer
+from ...engine.polling import PollingScheduler
 from ...engine.retention import prune_events
 from ...engine.worker import WorkerLoop, WorkerOptions
+from ...schedulers import make_scheduler
 from ...signals import RunInfo, run_finished
 from ..output import Console, counted, shortened
 from ..supervisor import CHILD_VARIABLE, Supervisor, command_again, on_end_of_input
@@ -56,15 +59,7 @@ def worker(console: Console, options: Namespace) -> int:
     is_child = bool(os.environ.pop(CHILD_VARIABLE, ""))
     note = (lambda text: None) if is_child else console.note
     health = Health(options.health_file) if options.health_file or options.health_port else None
-    loop = WorkerLoop(
-        WorkerOptions(
-            poll_seconds=options.poll_seconds,
-            queues=options.queues,
-            threads=options.threads,
-            batch=options.batch,
-        ),
-        health=health,
-    )
+    loop = WorkerLoop(_worker_options(options), health=health)
     is_watched = console.verbosity > 1 or console.stdout.isatty()
 
     def stop() -> None:
@@ -82,6 +77,14 @@ def worker(console: Console, options: Namespace) -> int:
         loop.run()
     note("Worker stopped.")
     return 0
+
+
+def _worker_options(options: Namespace) -> WorkerOptions:
+    """What is typed, and for the rest what the settings say of the scheduler ``polling``."""
+    given = {field.name: getattr(options, field.name) for field in fields(WorkerOptions)}
+    scheduler = make_scheduler(PollingScheduler.name)
+    assert isinstance(scheduler, PollingScheduler), "the core's own has this name"
+    return replace(scheduler.options, **{name: value for name, value in given.items() if value is not None})
 
 
 def _supervise(console: Console, options: Namespace) -> int:

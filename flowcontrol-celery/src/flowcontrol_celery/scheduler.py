@@ -189,7 +189,7 @@ class CeleryScheduler(BaseScheduler):
             logger.warning(
                 "message not sent, left to the next tick; none for %g s: %s",
                 _QUIET_SECONDS,
-                str(error) or type(error).__name__,
+                _told(error),
             )
             return False
         return True
@@ -203,7 +203,7 @@ class CeleryScheduler(BaseScheduler):
             broker = self.app.connection_for_write().as_uri()
             registered = _registered(self.app)
         except Exception as error:  # noqa: BLE001  whatever keeps it from answering is what is told
-            told = f"The broker does not answer: {str(error) or type(error).__name__}."
+            told = f"The broker does not answer: {_told(error)}."
             return SchedulerHealth(
                 False, told, "Start it, or correct the broker's URL of the Celery app.", facts
             )
@@ -212,7 +212,7 @@ class CeleryScheduler(BaseScheduler):
         try:
             due_in = engine.seconds_until_due()
         except DatabaseError as error:
-            told = f"The database does not answer: {str(error).strip()}."
+            told = f"The database does not answer: {_told(error)}."
             return SchedulerHealth(False, told, "See to the database.", facts)
         facts["overdue_seconds"] = max(0.0, -due_in) if due_in is not None else 0.0
         if registered and not facts["workers"]:
@@ -269,6 +269,10 @@ class _Allowance:
                 return False
             self._left -= 1
             return True
+
+
+def _told(error: Exception) -> str:
+    return str(error).strip().rstrip(".") or type(error).__name__
 
 
 def _registered(app: Celery) -> dict[str, list[str]]:

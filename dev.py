@@ -227,10 +227,13 @@ def ready(options: argparse.Namespace) -> Environment:
         environment = Environment(ROOT / ".venvs" / f"{version}-{options.django or 'default'}", path, extra)
     files = [
         *ROOT.glob("requirements-*.txt"),
-        *ROOT.glob("*/tests/requirements.txt"),
+        *ROOT.glob("*/tests/requirements*.txt"),
         *ROOT.glob("*/pyproject.toml"),
     ]
-    environment.install_once(["-r", str(ROOT / "requirements-dev.txt")], files)
+    # Packages that name the newest Django they support would keep another one from being installed.
+    slow = [] if options.django else sorted(ROOT.glob("*/tests/requirements-slow-to-follow.txt"))
+    requirements = [ROOT / "requirements-dev.txt", *slow]
+    environment.install_once([part for file in requirements for part in ("-r", str(file))], files)
     return environment
 
 
@@ -338,7 +341,7 @@ def test_isolated(options: argparse.Namespace, rest: Sequence[str]) -> int:
         environment = Environment(ROOT / ".venvs" / f"isolated-{distribution.name}", python)
         environment.create()
         wheel = next(DIST.glob(f"{distribution.name.replace('-', '_')}-*.whl"))
-        requirements = [ROOT / "requirements-test.txt", *distribution.glob("tests/requirements.txt")]
+        requirements = [ROOT / "requirements-test.txt", *distribution.glob("tests/requirements*.txt")]
         environment.install(
             [
                 str(wheel),

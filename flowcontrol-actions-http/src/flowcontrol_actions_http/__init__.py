@@ -1,0 +1,1 @@
+"""HTTP requests, webhooks and callbacks for flowcontrol."""

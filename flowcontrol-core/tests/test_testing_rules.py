@@ -359,7 +359,6 @@ BAD: list[tuple[str, Break, str]] = [
         "a sample of acme.gone",
     ),
     ("C3", changed(CREDENTIALS_FILE, "user = forms.CharField(", SECRET_IN_THE_OPEN), "no SecretField"),
-    ("H3", changed(PLUGIN_FILE, "acme_pack.credentials:Key", "acme_pack.credentials:Gone"), "acme.key"),
     ("A11", pure("Thing.objects.filter(name='x').delete()"), "declared PURE, and writes to the database"),
     ("A11", pure("subprocess.run(['true'], check=True)"), "declared PURE, and starts the process"),
     ("A12", changed(ACTIONS_FILE, RUN, SWALLOWING), "went on although its time was up in actions.py"),
@@ -432,6 +431,7 @@ FATAL: list[tuple[str, Break, str]] = [
     ("H5", changed(PLUGIN_FILE, 'api="1.0"', 'api="1.99"'), "needs the plugin API 1.99"),
     ("A2", lambda pack: setattr(pack, "samples", {}), "acme.send has no sample"),
     ("A2", lambda pack: setattr(pack, "samples", {"acme.send": [{"to": ""}]}), "config.to"),
+    ("H3", changed(PLUGIN_FILE, "acme_pack.credentials:Key", "acme_pack.credentials:Gone"), "acme.key"),
     ("C2", lambda pack: setattr(pack, "credentials", {}), "acme.key has no sample"),
     ("D3", changed("acme_pack/models.py", "db_constraint=False, ", ""), "Thing.run refers to"),
 ]
@@ -460,9 +460,10 @@ def test_every_rule_is_proven_on_a_bad_pack() -> None:
 def loaded(folder: Path, actions: str) -> Iterator[None]:
     """A light pack ``acme`` with this code, loaded here."""
     module = f"acme_{folder.name.replace('-', '_')}"
-    plugin = PLUGIN.replace("acme_pack.actions", f"{module}_actions").replace(', model="acme_pack.thing"', "")
+    plugin = PLUGIN.replace("acme_pack.", f"{module}_").replace(f', model="{module}_thing"', "")
     (folder / f"{module}_plugin.py").write_text(plugin)
     (folder / f"{module}_actions.py").write_text(actions)
+    (folder / f"{module}_credentials.py").write_text(CREDENTIALS)
     sys.path.insert(0, str(folder))
     try:
         with isolated_plugins([Installed("acme", "acme-flow", "1.0", module=f"{module}_plugin")]):

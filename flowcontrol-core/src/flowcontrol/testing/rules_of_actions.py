@@ -259,7 +259,7 @@ def secretive(subject: Subject) -> Iterator[str]:
 def _places(result: FlowResult) -> dict[str, str]:
     """Where people read of a run."""
     return {
-        "the state": result.run.state_json,
+        "the state": str(result.state),
         "the history": str(result),
         "the reason or the traceback": result.reason + result.run.traceback,
     }

@@ -26,7 +26,7 @@ from flowcontrol import registry
 from flowcontrol.base import ActionContext, BaseAction, Effect, EnterBranch, StopFlow, Wait
 from flowcontrol.credentials import Credential, get_credential
 from flowcontrol.documents import export_flow, to_yaml
-from flowcontrol.engine import Started, execute_run, fire_trigger, start_flow
+from flowcontrol.engine import Started, continue_flowruns, execute_run, fire_trigger, start_flow
 from flowcontrol.exceptions import CredentialError
 from flowcontrol.logs import JsonFormatter
 from flowcontrol.masking import MASK, Masker
@@ -343,6 +343,22 @@ def test_no_secret_is_in_anything_that_is_written() -> None:
     assert f"KeyError: '{MASK}'" in failed.traceback
     assert f"sent '{MASK}'" in failed.traceback
     assert [text for text in found.values() if "a step must not keep it" in text]
+
+
+def test_calls_in_threads_leave_nothing_behind_and_hold_no_connection() -> None:
+    held: list[bool] = []
+
+    def call(context: ActionContext, credential: Credential) -> None:
+        held.append(connection.connection is not None)
+        context.state["said"] = credential.values["password"]
+
+    Use.does["use"] = call
+    threaded = flow("threaded", [step("use")])
+    runs = [start_flow(threaded) for _ in range(4)]
+    continue_flowruns(threads=2)
+    found = FlowRun.objects.filter(flow=threaded)
+    assert [(run.status, dict(run.state)) for run in found] == [("completed", {"said": MASK})] * len(runs)
+    assert held == [False] * len(runs)
 
 
 def test_errors_about_credentials_have_no_secret_in_them(monkeypatch: pytest.MonkeyPatch) -> None:

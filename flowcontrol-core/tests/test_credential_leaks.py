@@ -94,7 +94,8 @@ def say(context: ActionContext, credential: Credential) -> None:
     """In logs: as argument, in the message, as extra, in a traceback, of another library."""
     password = credential.values["password"]
     context.log.warning("used %s with %s", credential, password)
-    context.log.warning(f"used {TOKEN}", extra={"header": password})  # noqa: G004  as people do
+    context.log.warning(f"used {TOKEN}")  # noqa: G004  as people do
+    logging.getLogger("flowcontrol.elsewhere").error("refused", extra={"header": {"Authorization": password}})
     logging.getLogger("flowcontrol.elsewhere").error("of %(secret)s", {"secret": password})
     logging.getLogger("httpx").info(
         "HTTP Request: GET https://api.example.org/?key=%s", quote(password, safe="")
@@ -315,7 +316,7 @@ def test_with_the_masking_off_the_secrets_are_in_every_place(monkeypatch: pytest
         found = {place for place, text in searched().items() if is_in(text)}
     assert found >= WITHOUT
     assert len([place for place in found if place.startswith("log line")]) >= 6
-    assert len([place for place in found if place.startswith("JSON of log line")]) >= 7
+    assert len([place for place in found if place.startswith("JSON of log line")]) >= 8
     assert len([place for place in found if place.startswith("flowrun/")]) >= 5
     assert len([place for place in found if place.startswith("record of run")]) >= 3
     assert len([place for place in found if place.startswith("run ")]) >= 5

@@ -638,9 +638,10 @@ def statements(captured: CaptureQueriesContext) -> list[str]:
     return [query["sql"] for query in captured.captured_queries if not query["sql"].startswith(control)]
 
 
-def test_ten_pure_steps_from_start_to_end_take_six_queries() -> None:
+def test_ten_pure_steps_from_start_to_end_take_five_queries_once_the_flow_is_known() -> None:
     flow(*[step("count") for _ in range(10)])
-    for most in (7, 6):  # the first loads the version, once for the process
+    # The first loads the version, once for the process, and may know the slug of another flow.
+    for most in (8, 5 if connection.vendor == "sqlite" else 6):
         with CaptureQueriesContext(connection) as captured:
             started = start_flow("flow")
             assert isinstance(started, Started)

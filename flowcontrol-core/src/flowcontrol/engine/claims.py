@@ -55,7 +55,7 @@ def claim(
             due = due.filter(flow_id=flow_id)
         if run_ids is not None:
             due = due.filter(pk__in=run_ids)
-        taken = taking.take(due, limit, token, clock, lease_length())
+        taken = taking.take(due, limit, token, clock, lease_length(), run_ids)
     # After the claim, so that the time told from here is never ahead of the database's.
     started = time.monotonic()
     if taken:

@@ -32,14 +32,22 @@ _TABLE = FlowRun._meta.db_table
 _ANY_RUN, _ANY_TOKEN = -1, "any token"
 
 
-def take(due: FlowRunQuerySet, limit: int, token: str, clock: Clock, lease: timedelta) -> list[Any]:
-    """Take up to ``limit`` of these due runs, in their order."""
+def take(
+    due: FlowRunQuerySet,
+    limit: int,
+    token: str,
+    clock: Clock,
+    lease: timedelta,
+    run_ids: Sequence[int] | None = None,
+) -> list[Any]:
+    """Take up to ``limit`` of these due runs, in their order; ``run_ids`` are those among which they are, if known."""
     connection = connections[due.db]
     if connection.vendor == "postgresql":
         return _at_once(due, limit, token, clock, lease)
     if connection.features.has_select_for_update:
         return _locked(due, limit, token, clock, lease)
-    return _by_update(due, limit, token, clock, lease)
+    ids = run_ids if run_ids is not None and len(run_ids) == 1 else _picked(due, limit)
+    return _by_update(due, ids, token, clock, lease) if ids else []
 
 
 # -- PostgreSQL: ready-made statements -------------------------------------------------------------------------
@@ -132,11 +140,15 @@ def _locked(due: FlowRunQuerySet, limit: int, token: str, clock: Clock, lease: t
     return runs
 
 
-def _by_update(due: FlowRunQuerySet, limit: int, token: str, clock: Clock, lease: timedelta) -> list[Any]:
+def _picked(due: FlowRunQuerySet, limit: int) -> list[int]:
+    return [run.pk for run in _together(list(due.only("pk", "claim_count")[:limit]))]
+
+
+def _by_update(
+    due: FlowRunQuerySet, ids: Sequence[int], token: str, clock: Clock, lease: timedelta
+) -> list[Any]:
     """Without: the UPDATE repeats the condition, so that of two workers one gets each run."""
-    ids = [run.pk for run in _together(list(due.only("pk", "claim_count")[:limit]))]
-    found = due.order_by().filter(pk__in=ids)
-    if not ids or not found.update(**transitions.running(token, clock, lease)):
+    if not due.order_by().filter(pk__in=ids).update(**transitions.running(token, clock, lease)):
         return []
     held = FlowRun.objects.using(due.db).filter(pk__in=ids, token=token)
     return list(_dated(held.order_by("id")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -162,6 +163,18 @@ def test_what_is_left_empty_is_kept_and_what_is_typed_replaces() -> None:
     assert Row.objects.get().note == "Of Ada"
     [entry] = LogEntry.objects.all()
     assert "1111" not in entry.change_message
+
+
+def test_one_that_need_not_be_there_can_be_removed() -> None:
+    saved(pin="9876-5432")
+    client = browser()
+    page = client.get(change_url()).content.decode()
+    assert 'name="clear_pin"' in page
+    assert 'name="clear_password"' not in page, "which is required"
+    assert client.post(change_url(), posted(clear_pin="on")).status_code == 302
+    assert dict(get_credential("shop").values)["pin"] == ""
+    assert get_credential("shop").values["password"] == "correct horse"
+    assert re.search(r'name="clear_pin"[^>]* disabled', client.get(change_url()).content.decode())
 
 
 def test_its_name_and_kind_stay_whatever_is_posted() -> None:

@@ -20,7 +20,7 @@ from .generic import ModelForm
 
 __all__ = ["CredentialModelForm", "HostsField", "fieldsets_for", "form_for"]
 
-_VALUE, _VARIABLE = "value_", "variable_"
+_VALUE, _VARIABLE, _CLEAR = "value_", "variable_", "clear_"
 
 
 class HostsField(forms.CharField):
@@ -102,6 +102,8 @@ class CredentialModelForm(ModelForm[Credential]):
             kept = _("One is stored, and not shown. Leave this empty to keep it.")
             shown.help_text = " ".join(str(text) for text in (field.help_text, kept) if text)
         self.fields[_VARIABLE + name].initial = self.instance.variables.get(name, "")
+        if clear := self.fields.get(_CLEAR + name):
+            clear.disabled = name not in self.before
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
@@ -110,6 +112,8 @@ class CredentialModelForm(ModelForm[Credential]):
             self.errors.pop(_VALUE + name, None)
         variables = {name: cleaned.get(_VARIABLE + name, "") for name in sorted(self._secret_names)}
         variables = {name: variable for name, variable in variables.items() if variable}
+        for name in [name for name in self.before if cleaned.get(_CLEAR + name)]:
+            del self.before[name]
         self._check_variables(variables)
         self._check_kept(cleaned, variables)
         self._fill(variables)
@@ -196,6 +200,10 @@ def form_for(kind: type[CredentialKind], *, is_new: bool) -> type[CredentialMode
                 % ", ".join(conf.get("CREDENTIAL_VARIABLES")),
                 widget=forms.TextInput(attrs={"class": "vTextField fc-code", "autocomplete": "off"}),
             )
+            if _can_be_cleared(declared, is_new):
+                fields[_CLEAR + name] = forms.BooleanField(
+                    label=_("Remove the one that is stored"), required=False
+                )
     if not kind.has_hosts:
         # A field that is None takes away the one that is inherited.
         fields["hosts"] = None
@@ -203,12 +211,19 @@ def form_for(kind: type[CredentialKind], *, is_new: bool) -> type[CredentialMode
     return type(kind.__name__, (CredentialModelForm,), {**fields, "kind": kind, "Meta": meta})
 
 
-def fieldsets_for(kind: type[CredentialKind]) -> list[tuple[Any, dict[str, Any]]]:
+def _can_be_cleared(field: SecretField, is_new: bool) -> bool:
+    """Empty means keep, so one that need not be there has to be taken away in another way."""
+    return not field.required and not is_new
+
+
+def fieldsets_for(kind: type[CredentialKind], *, is_new: bool) -> list[tuple[Any, dict[str, Any]]]:
     """In which order and groups ``form_for`` is drawn."""
     about = ["name", "kind_shown", "note", *(["hosts"] if kind.has_hosts else [])]
     values = []
     for name, field in kind.Form.base_fields.items():
-        values += [_VALUE + name, *([_VARIABLE + name] if isinstance(field, SecretField) else [])]
+        values.append(_VALUE + name)
+        if isinstance(field, SecretField):
+            values += [*([_CLEAR + name] if _can_be_cleared(field, is_new) else []), _VARIABLE + name]
     return [
         (None, {"fields": about}),
         (kind.label or kind.name, {"fields": values, "description": kind.description}),

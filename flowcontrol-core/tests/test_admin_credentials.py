@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from admin_world import flow, registered
-from credential_kinds import KEYS, in_use, saved
+from credential_kinds import KEYS, Basic, in_use, saved
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
+from django.core.signals import got_request_exception
 from django.test import Client, override_settings
+from django.views.debug import ExceptionReporter
 from flowcontrol import registry
 from flowcontrol.credentials import get_credential, save_credential
 from flowcontrol.models import Credential as Row
+from flowcontrol.vault import seals
 
 pytestmark = pytest.mark.django_db
 
@@ -290,6 +294,32 @@ def test_the_list_tells_facts_in_few_queries(django_assert_max_num_queries: Any)
     ):
         assert fact in page
     assert "two" not in client.get(f"{LIST}?kind=test.hook").content.decode()
+
+
+@pytest.mark.parametrize("broken", ["store", "clean", "seal"])
+def test_the_report_of_an_error_has_no_secret_in_it(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither what was posted, nor the variables of our own functions, which error trackers collect."""
+
+    def fail(*arguments: Any, **named: Any) -> None:
+        raise ValueError("broken")
+
+    where = {"store": (Row, "save"), "clean": (Basic.Form, "clean"), "seal": (seals, "_fernets")}
+    monkeypatch.setattr(*where[broken], fail)
+    reports: list[str] = []
+
+    def report(request: Any, **named: Any) -> None:
+        reports.append(ExceptionReporter(request, *sys.exc_info()).get_traceback_html())
+
+    client = browser()
+    client.raise_request_exception = False
+    got_request_exception.connect(report)
+    try:
+        assert client.post(ADD, posted(value_password="correct horse")).status_code == 500
+    finally:
+        got_request_exception.disconnect(report)
+    [text] = reports
+    assert "ValueError" in text
+    assert "correct horse" not in text
 
 
 def test_deleting_tells_which_flows_use_it() -> None:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 
 from .. import conf, vault
 from ..credentials import CredentialForm, CredentialKind, SecretField, is_host_pattern
@@ -105,6 +106,7 @@ class CredentialModelForm(ModelForm[Credential]):
         if clear := self.fields.get(_CLEAR + name):
             clear.disabled = name not in self.before
 
+    @sensitive_variables()
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         for name in self.kind.Form.base_fields:
@@ -125,6 +127,7 @@ class CredentialModelForm(ModelForm[Credential]):
         key = _VALUE + name
         return self.fields[key].widget.value_from_datadict(self.data, self.files, self.add_prefix(key))
 
+    @sensitive_variables()
     def _check_variables(self, variables: Mapping[str, str]) -> None:
         for name, variable in variables.items():
             if told := vault.variable_problem(variable):
@@ -132,6 +135,7 @@ class CredentialModelForm(ModelForm[Credential]):
             elif self._typed(name):
                 self.add_error(_VARIABLE + name, _("Either a secret or a variable, not both."))
 
+    @sensitive_variables()
     def _check_kept(self, cleaned: Mapping[str, Any], variables: Mapping[str, str]) -> None:
         """Who changes where a secret goes has to know it: otherwise they could have it sent to themselves."""
         kept = [name for name in self.before if name not in variables and not self._typed(name)]
@@ -149,6 +153,7 @@ class CredentialModelForm(ModelForm[Credential]):
         public = self.kind.Form.base_fields.keys() - self._secret_names
         return any(_VALUE + name in self.changed_data for name in public)
 
+    @sensitive_variables()
     def _fill(self, variables: Mapping[str, str]) -> None:
         values = {name: self._typed(name) for name in self.kind.Form.base_fields}
         kept = {name: text for name, text in self.before.items() if not values[name]}
@@ -162,6 +167,7 @@ class CredentialModelForm(ModelForm[Credential]):
             self._require_keys()
         self.filled = filled
 
+    @sensitive_variables()
     def _tell(self, name: str, errors: list[ValidationError]) -> None:
         """What the kind's form says, which may repeat what was entered, without the secrets."""
         masker = Masker()

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from .conformance import PackConformance
     from .examination import Result, examine
     from .rules import RULES, NotApplicable, Rule, Subject
-    from .running import Crash, FlowResult, VirtualTime, crash_at, run_flow
+    from .running import Crash, FlowResult, crash_at, run_flow
     from .scheduling import SchedulerConformance
+    from .virtual_time import VirtualTime
 else:
     __getattr__ = exports(
         __name__,
@@ -34,7 +35,8 @@ else:
             "examination": ["Result", "examine"],
             "rules": ["RULES", "NotApplicable", "Rule", "Subject"],
             "scheduling": ["SchedulerConformance"],
-            "running": ["Crash", "FlowResult", "VirtualTime", "crash_at", "isolated_plugins", "run_flow"],
+            "running": ["Crash", "FlowResult", "crash_at", "isolated_plugins", "run_flow"],
+            "virtual_time": ["VirtualTime"],
         },
     )
 

@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.util import find_spec
 
 import django
 from django.test.utils import setup_databases, setup_test_environment, teardown_databases
@@ -34,6 +35,8 @@ def main(arguments: Sequence[str]) -> int:
     if not os.environ.get("DJANGO_SETTINGS_MODULE"):
         os.environ["DJANGO_SETTINGS_MODULE"] = "flowcontrol.testing.scratch"
         os.environ.setdefault("FLOWCONTROL_TESTING_PLUGINS", f"{options.name},builtin*")
+    if find_spec("time_machine") is None:
+        parser.error('It needs the extra: pip install "flowcontrol-core[testing]".')
     django.setup()
     setup_test_environment(debug=False)
     databases = setup_databases(verbosity=0, interactive=False)

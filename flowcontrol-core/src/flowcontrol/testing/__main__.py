@@ -17,6 +17,8 @@ from importlib.util import find_spec
 import django
 from django.test.utils import setup_databases, setup_test_environment, teardown_databases
 
+from ..exceptions import FlowcontrolError
+
 __all__ = ["main"]
 
 
@@ -26,6 +28,9 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("name", metavar="NAME", help="Name of the plugin, or of its distribution.")
     parser.add_argument("--samples", metavar="JSON", default="{}", help='{"acme.send": [{"to": "ada"}]}')
+    parser.add_argument(
+        "--rules", metavar="ID", nargs="+", default=[], help="Only these rules: --rules A2 P3"
+    )
     parser.add_argument("--json", dest="as_json", action="store_true", help="Write JSON.")
     options = parser.parse_args(arguments)
     try:
@@ -42,9 +47,11 @@ def main(arguments: Sequence[str]) -> int:
     databases = setup_databases(verbosity=0, interactive=False)
     try:
         told: int = import_module("flowcontrol.testing.telling").tell(
-            options.name, samples, as_json=options.as_json
+            options.name, samples, options.rules, as_json=options.as_json
         )
         return told
+    except FlowcontrolError as error:
+        parser.error(str(error))
     finally:
         teardown_databases(databases, verbosity=0)
 

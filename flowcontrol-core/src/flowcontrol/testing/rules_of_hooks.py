@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from importlib import import_module
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
 
 from django.apps import apps
 
 from .. import API_VERSION, registry
+from ..documents import parse_yaml, validate, walk
+from ..exceptions import DocumentError
 from ..expressions.filters import find_filter
 from ..models import FlowRun, Trigger
 from ..plugins.report import Problem
 from ..registry import MissingAction
 from .rules import NotApplicable, Subject, rule
+
+_FLOW = re.compile(
+    r"^([ \t]*)flowcontrol: 1[ \t]*$(?:\n(?:[ \t]*$|\1(?![ \t]*(?:```|~~~)).*))*", re.MULTILINE
+)
 
 
 @rule(
@@ -113,6 +124,49 @@ def told(subject: Subject) -> Iterator[str]:
 
 
 @rule(
+    "H7",
+    "It declares each name once",
+    why="Of two declarations of one name nobody knows which counts, the next reader of the code least of all.",
+    fix="Delete one of them.",
+)
+def once(subject: Subject) -> Iterator[str]:
+    for kind in ("actions", "triggers", "filters", "schedulers"):
+        declared = Counter(getattr(subject.report, kind, ()))
+        yield from (f"{name} is declared {count} times." for name, count in declared.items() if count > 1)
+
+
+@rule(
+    "H8",
+    "Its README shows a flow with one of its actions, and the flow is right",
+    why="An example is what people copy first; one that nothing reads is wrong after the next change.",
+    fix="Put a whole flow (flowcontrol: 1 …) into the README that pyproject.toml names.",
+    is_must=False,
+    needs_database=True,
+)
+def shown(subject: Subject) -> Iterator[str]:
+    if not subject.actions:
+        raise NotApplicable("it brings no actions")
+    found = False
+    for text in _flows_in(_readme(subject)):
+        try:
+            documents = parse_yaml(text)
+        except DocumentError as error:
+            yield f"A flow in its README cannot be read: {error}"
+            continue
+        for document in documents:
+            found = found or not subject.actions.keys().isdisjoint(_actions_in(document))
+            yield from (
+                f"A flow in its README: {problem.path}: {problem.message}"
+                for problem in validate(document)
+                # What it is about, and what starts it, are things of the reader's project.
+                if problem.level == "error"
+                and problem.path.startswith(("steps", "flowcontrol", "slug", "name"))
+            )
+    if not found:
+        yield "No flow in its README has one of its actions."
+
+
+@rule(
     "T1",
     "The models of its trigger types exist",
     why="A trigger about objects of a model that is not there can never fire.",
@@ -149,3 +203,28 @@ def short_enough(subject: Subject) -> Iterator[str]:
 
 def _warnings(subject: Subject) -> tuple[str, ...]:
     return subject.report.warnings if subject.report else ()
+
+
+def _readme(subject: Subject) -> str:
+    """As it is now, where the folder is at hand: an editable install's metadata are from when it was installed."""
+    folder = subject.installed.editable if subject.installed else ""
+    files = sorted(Path(folder).glob("README*")) if folder else []
+    return (
+        files[0].read_text(encoding="utf-8")
+        if files
+        else str(subject.distribution.metadata["Description"] or "")
+    )
+
+
+def _flows_in(text: str) -> Iterator[str]:
+    """The flows that stand in a text, Markdown or other: from ``flowcontrol: 1`` on, as far as it is indented so."""
+    for match in _FLOW.finditer(text):
+        yield dedent(match[0])
+
+
+def _actions_in(document: Mapping[str, Any]) -> set[str]:
+    try:
+        return {str(step["action"]) for step in walk(document.get("steps", []))}
+    except (AttributeError, KeyError, TypeError):
+        # No document, which validation tells.
+        return set()

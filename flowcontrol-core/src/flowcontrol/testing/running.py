@@ -17,7 +17,7 @@ from ..exceptions import FlowcontrolError
 from ..management.output import columns
 from ..management.subcommands.runs import record_line
 from ..models import FlowRun
-from ..models.run import StepRecord
+from ..models.records import StepRecord
 from ..plugins.loader import isolated_plugins
 from .virtual_time import VirtualTime, clock_in_force
 

@@ -2,8 +2,8 @@
 
 Staff who edit flows are no superusers, and a pack may bring actions that reach far, into other systems or at people's
 money. So the admin asks for ``flowcontrol.use_<plugin>`` where somebody adds a step with one of a plugin's actions, or
-changes such a step. An action that only steers the run (``ActionSpec.needs_permission``) is part of the language, and asks
-for nothing. What stands in a flow already may stay, whoever edits the rest; the project's own actions are its own
+changes such a step. An action that only steers the run (``ActionSpec.needs_permission``) is part of the language: it
+asks for nothing. What stands in a flow already may stay, whoever edits the rest; the project's own actions are its own
 business; and the command line and code ask for nothing.
 """
 

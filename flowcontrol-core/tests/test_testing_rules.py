@@ -304,6 +304,12 @@ def called_otherwise(pack: Pack) -> None:
     pack.metadata(METADATA.replace("flowcontrol-actions-acme", "acme-flow"))
 
 
+def without_any_sample(pack: Pack) -> None:
+    """Nor a flow in the README, from which samples would be taken."""
+    pack.samples = {}
+    pack.metadata(METADATA.partition("```yaml")[0])
+
+
 #: It takes as long as all others together; whether it finds what it is for is tried by itself.
 DEAR = "D7"
 
@@ -455,6 +461,11 @@ def test_what_stands_in_the_way_once_it_is_switched_off_is_found(pack: Pack) -> 
     assert failed(told) == [DEAR]
 
 
+def test_the_flows_of_the_readme_are_samples_on_the_command_line(pack: Pack) -> None:
+    pack.samples = {}
+    assert failed(pack.examined("acme", "A2", "A7")) == []
+
+
 def test_a_rule_that_is_not_there_is_told(pack: Pack) -> None:
     with pytest.raises(AssertionError, match="There is no rule Z9. There are: P1, P2"):
         pack.examined("acme", "Z9")
@@ -475,7 +486,7 @@ FATAL: list[tuple[str, Break, str]] = [
     ("H3", changed(PLUGIN_FILE, "acme_pack.actions:Send", "acme_pack.actions:Gone"), "cannot be imported"),
     ("H4", changed(PLUGIN_FILE, '"acme.send"', '"other.send"'), 'names of this plugin begin with "acme."'),
     ("H5", changed(PLUGIN_FILE, 'api="1.0"', 'api="1.99"'), "needs the plugin API 1.99"),
-    ("A2", lambda pack: setattr(pack, "samples", {}), "acme.send has no sample"),
+    ("A2", without_any_sample, "acme.send has no sample"),
     ("A2", lambda pack: setattr(pack, "samples", {"acme.send": [{"to": ""}]}), "config.to"),
     ("D3", changed("acme_pack/models.py", "db_constraint=False, ", ""), "Thing.run refers to"),
 ]

@@ -27,7 +27,12 @@ def main(arguments: Sequence[str]) -> int:
         prog="python -m flowcontrol.testing", description=(__doc__ or "").splitlines()[0]
     )
     parser.add_argument("name", metavar="NAME", help="Name of the plugin, or of its distribution.")
-    parser.add_argument("--samples", metavar="JSON", default="{}", help='{"acme.send": [{"to": "ada"}]}')
+    parser.add_argument(
+        "--samples",
+        metavar="JSON",
+        default="{}",
+        help='{"acme.send": [{"to": "ada"}]}; those not given are taken from flows in the README.',
+    )
     parser.add_argument(
         "--rules", metavar="ID", nargs="+", default=[], help="Only these rules: --rules A2 P3"
     )

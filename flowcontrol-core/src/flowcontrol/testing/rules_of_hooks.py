@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib import import_module
-from pathlib import Path
-from textwrap import dedent
-from typing import Any
 
 from django.apps import apps
 
 from .. import API_VERSION, registry
-from ..documents import parse_yaml, validate, walk
+from ..documents import parse_yaml, validate
 from ..exceptions import DocumentError
 from ..expressions.filters import find_filter
 from ..models import FlowRun, Trigger
 from ..plugins.report import Problem
 from ..registry import MissingAction
+from .examples import actions_in, flows_in, readme
 from .rules import NotApplicable, Subject, rule
-
-_FLOW = re.compile(
-    r"^([ \t]*)flowcontrol: 1[ \t]*$(?:\n(?:[ \t]*$|\1(?![ \t]*(?:```|~~~)).*))*", re.MULTILINE
-)
 
 
 @rule(
@@ -147,14 +140,14 @@ def shown(subject: Subject) -> Iterator[str]:
     if not subject.actions:
         raise NotApplicable("it brings no actions")
     found = False
-    for text in _flows_in(_readme(subject)):
+    for text in flows_in(readme(subject)):
         try:
             documents = parse_yaml(text)
         except DocumentError as error:
             yield f"A flow in its README cannot be read: {error}"
             continue
         for document in documents:
-            found = found or not subject.actions.keys().isdisjoint(_actions_in(document))
+            found = found or not subject.actions.keys().isdisjoint(actions_in(document))
             yield from (
                 f"A flow in its README: {problem.path}: {problem.message}"
                 for problem in validate(document)
@@ -203,28 +196,3 @@ def short_enough(subject: Subject) -> Iterator[str]:
 
 def _warnings(subject: Subject) -> tuple[str, ...]:
     return subject.report.warnings if subject.report else ()
-
-
-def _readme(subject: Subject) -> str:
-    """As it is now, where the folder is at hand: an editable install's metadata are from when it was installed."""
-    folder = subject.installed.editable if subject.installed else ""
-    files = sorted(Path(folder).glob("README*")) if folder else []
-    return (
-        files[0].read_text(encoding="utf-8")
-        if files
-        else str(subject.distribution.metadata["Description"] or "")
-    )
-
-
-def _flows_in(text: str) -> Iterator[str]:
-    """The flows that stand in a text, Markdown or other: from ``flowcontrol: 1`` on, as far as it is indented so."""
-    for match in _FLOW.finditer(text):
-        yield dedent(match[0])
-
-
-def _actions_in(document: Mapping[str, Any]) -> set[str]:
-    try:
-        return {str(step["action"]) for step in walk(document.get("steps", []))}
-    except (AttributeError, KeyError, TypeError):
-        # No document, which validation tells.
-        return set()

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..exceptions import ConfigurationError
 from .examination import examine, tier
+from .examples import samples_in_readme
 from .rules import RULES, Subject
 
 __all__ = ["tell"]
@@ -20,7 +21,10 @@ def tell(name: str, samples: Any, only: Collection[str] = (), *, as_json: bool) 
     if unknown:
         ids = ", ".join(rule.id for rule in RULES)
         raise ConfigurationError(f"There is no rule {', '.join(unknown)}. There are: {ids}.")
-    results = list(examine(Subject(name, samples), only))
+    subject = Subject(name)
+    # Of actions without a sample the author has told what is right in the README.
+    subject.samples = {**samples_in_readme(subject), **samples}
+    results = list(examine(subject, only))
     if as_json:
         told = [
             {

@@ -295,6 +295,7 @@ def test_the_tests_of_an_action_pass_as_they_are_written() -> None:
     assert [text for _, text in [*result.errors, *result.failures]] == []
 
 
+@pytest.mark.once
 def test_the_tests_of_the_page_on_testing_pass_as_they_are_written(tmp_path: Path) -> None:
     titled = [block for block in blocks(DOCS / "testing.md", "python") if block.title]
     for block in titled:

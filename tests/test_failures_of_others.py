@@ -23,7 +23,7 @@ from test_command_plugins import acme as acme  # noqa: PLC0414  # a fixture
 from test_plugins_processes import Project
 from test_plugins_processes import project as project  # noqa: PLC0414  # a fixture
 
-pytestmark = pytest.mark.own_database
+pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).parents[1]
 CORE, HERE = "flowcontrol-core/tests/", "tests/"

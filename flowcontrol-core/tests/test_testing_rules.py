@@ -441,6 +441,7 @@ BAD: list[tuple[str, Break, str]] = [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("rule", "breaks", "says"), BAD, ids=[f"{one[0]}-{n}" for n, one in enumerate(BAD)])
 def test_a_rule_finds_what_breaks_it_and_no_other_does(
     rule: str, breaks: Break, says: str, pack: Pack
@@ -454,6 +455,7 @@ def test_a_rule_finds_what_breaks_it_and_no_other_does(
     assert told["tier"] != "gold"
 
 
+@pytest.mark.once
 def test_what_stands_in_the_way_once_it_is_switched_off_is_found(pack: Pack) -> None:
     bound_by_sql(pack)
     told = pack.examined()
@@ -492,6 +494,7 @@ FATAL: list[tuple[str, Break, str]] = [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("rule", "breaks", "says"), FATAL, ids=[f"{one[0]}-{n}" for n, one in enumerate(FATAL)]
 )

@@ -1,23 +1,34 @@
-"""Rules about actions as they are: their forms, and what they say of themselves."""
+"""Rules about actions: their configuration, what they promise, and what they do when they are run."""
 
 from __future__ import annotations
 
 import copy
 import json
+import logging
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from django import forms
 
-from ..base import BaseAction
+from .. import conf
+from ..base import BaseAction, Effect
 from ..documents.configuration import check_config, json_types, migrated
+from ..exceptions import DocumentError
 from .rules import NotApplicable, Subject, rule
-from .samples import actions_of, samples_of
+from .running import FlowResult, crash_at, run_flow
+from .watching import Interruption, keys_read, touched_by
 
+#: Parts of field names whose values nobody may find anywhere.
+_SECRET = ("password", "secret", "token", "api_key", "private_key")
+#: Of each sample so many lines are tried for what happens when the time is up there.
+_LINES = 30
 #: What forms are tried with.
 _ODD: Sequence[Any] = (None, "", "x", "{{", "\x00", -1, 10**30, 1.5, True, [], [None], {}, {"a": {"b": []}})
 #: A value of each JSON type that fields may have.
 _OTHERS: Mapping[str, Any] = {"object": {"a": 1}, "array": [1], "string": "x", "integer": 7, "boolean": True}
+
+Samples = Iterator[tuple[str, BaseAction, dict[str, Any]]]
 
 
 @rule(
@@ -28,7 +39,7 @@ _OTHERS: Mapping[str, Any] = {"object": {"a": 1}, "array": [1], "string": "x", "
     is_must=False,
 )
 def explained(subject: Subject) -> Iterator[str]:
-    for name, action in actions_of(subject).items():
+    for name, action in _actions(subject).items():
         for key, form_field in action.Config().fields.items():
             if not form_field.label:
                 yield f"{name}: the field {key} has no label."
@@ -43,13 +54,13 @@ def explained(subject: Subject) -> Iterator[str]:
     fix="Give samples for every action with a required field, and correct the form.",
 )
 def accepted(subject: Subject) -> Iterator[str]:
-    for name in sorted(set(subject.samples) - set(actions_of(subject))):
+    for name in sorted(set(subject.samples) - set(_actions(subject))):
         yield f"There are samples of {name}, which the pack does not have."
-    for name, action in actions_of(subject).items():
+    for name, action in _actions(subject).items():
         problems = check_config(action, {}).problems
         if problems and not subject.samples.get(name):
             yield f"{name} has no sample, and needs a configuration: {problems[0].message}"
-    for name, action, config in samples_of(subject):
+    for name, action, config in _samples(subject):
         for problem in check_config(action, config).problems:
             yield f"{name}: {problem.path}: {problem.message} ({config})"
 
@@ -61,7 +72,7 @@ def accepted(subject: Subject) -> Iterator[str]:
     fix="Use a field that fits: IntegerField, ChoiceField, ExpressionField …",
 )
 def refused(subject: Subject) -> Iterator[str]:
-    for name, action, config in samples_of(subject):
+    for name, action, config in _samples(subject):
         for key, value in _mutations(action, config):
             wrong = {**copy.deepcopy(config), key: value}
             paths = {problem.path for problem in check_config(action, wrong).problems}
@@ -91,7 +102,7 @@ def _mutations(action: BaseAction, config: Mapping[str, Any]) -> Iterator[tuple[
     fix="Write effect = Effect.PURE, DATABASE or EXTERNAL in the class.",
 )
 def declared(subject: Subject) -> Iterator[str]:
-    for name, action in actions_of(subject).items():
+    for name, action in _actions(subject).items():
         classes = type(action).__mro__[: type(action).__mro__.index(BaseAction)]
         if not any("effect" in vars(one) for one in classes):
             yield f"{name} does not say which effect it has."
@@ -104,7 +115,7 @@ def declared(subject: Subject) -> Iterator[str]:
     fix="Let summary() answer with text for every right configuration.",
 )
 def summed_up(subject: Subject) -> Iterator[str]:
-    for name, action, config in samples_of(subject):
+    for name, action, config in _samples(subject):
         checked = check_config(action, config)
         if checked.problems:
             continue
@@ -124,7 +135,7 @@ def summed_up(subject: Subject) -> Iterator[str]:
     fix="Give old_configs for every earlier config_version, and define migrate_config.",
 )
 def migrates(subject: Subject) -> Iterator[str]:
-    newer = {name: one for name, one in actions_of(subject).items() if one.config_version > 1}
+    newer = {name: one for name, one in _actions(subject).items() if one.config_version > 1}
     if not newer:
         raise NotApplicable("every configuration has its first version")
     for name, action in newer.items():
@@ -143,13 +154,152 @@ def migrates(subject: Subject) -> Iterator[str]:
 
 
 @rule(
+    "A7",
+    "It runs, and what it puts into the state can be stored",
+    why="A sample that its author thinks right has to come through a run.",
+    fix="Read the run below; put into the state what JSON has, dates, Decimals and saved objects.",
+    needs_database=True,
+)
+def runs(subject: Subject) -> Iterator[str]:
+    for name, config in _to_run(subject):
+        try:
+            result = _run(name, config)
+        except DocumentError as error:
+            yield f"{name}: its sample {config} makes no flow: {error}"
+            continue
+        if result.status in ("failed", "discarded", "blocked"):
+            yield f"{name}: its sample {config} ends as {result.status}.\n{result}"
+        elif len(result.run.state_json) > conf.get("STATE_WARN_BYTES"):
+            yield f"{name}: its sample makes a state of {len(result.run.state_json)} bytes."
+
+
+@rule(
+    "A8",
+    "It keeps nothing on itself",
+    why="One instance serves all steps of all runs, in several threads at once.",
+    fix="Keep what a step remembers in context.locals, and what the run remembers in context.state.",
+    needs_database=True,
+)
+def stateless(subject: Subject) -> Iterator[str]:
+    for name, config in _to_run(subject):
+        action = subject.actions[name]
+        before = dict(vars(action))
+        _run(name, config)
+        changed = sorted(key for key, value in vars(action).items() if before.get(key, _run) is not value)
+        if changed:
+            yield f"{name}: a run changed {', '.join(changed)} of the action."
+
+
+@rule(
+    "A9",
+    "After a crash it is asked again under the same idempotency key, and repeats no effect",
+    why="An EXTERNAL action is called at least once: only the key lets the outside world tell a repetition.",
+    fix="Send context.idempotency_key along, or look whether it was done; count_effects lets the kit see.",
+    needs_database=True,
+)
+def repeats(subject: Subject) -> Iterator[str]:
+    external = [
+        (name, config) for name, config in _to_run(subject) if subject.actions[name].effect is Effect.EXTERNAL
+    ]
+    if not external:
+        raise NotApplicable("none of its actions that are run here touches the world")
+    if subject.count_effects is None:
+        raise NotApplicable("nobody counts its effects: define count_effects")
+    for name, config in external:
+        before = subject.count_effects(name)
+        with crash_at("effect.after"):
+            _run(name, config)
+        count = subject.count_effects(name) - before
+        if count > 1:
+            yield f"{name}: a crash after its effect made it happen {count} times."
+
+
+@rule(
+    "A10",
+    "Secrets in its configuration are told to nobody",
+    why="State, history, errors and logs are read by people who may not know them.",
+    fix="Do not put them into the state, errors or logs; refer to them by name.",
+    needs_database=True,
+)
+def secretive(subject: Subject) -> Iterator[str]:
+    secret = [
+        (name, config, key)
+        for name, config in _to_run(subject)
+        for key in subject.actions[name].Config().fields
+        if any(part in key.lower() for part in _SECRET) and isinstance(config.get(key, ""), str)
+    ]
+    if not secret:
+        raise NotApplicable("no field of the actions that are run here has the name of a secret")
+    for name, config, key in secret:
+        canary = f"canary{secrets.token_hex(8)}"
+        with _heard() as heard:
+            result = _run(name, {**config, key: canary})
+        places = {
+            "its summary": _summary(subject.actions[name], {**config, key: canary}),
+            "the state": result.run.state_json,
+            "the history": str(result),
+            "the reason or the traceback": result.reason + result.run.traceback,
+            "the log": "\n".join(heard.lines),
+        }
+        for place, text in places.items():
+            if canary in text:
+                yield f"{name}: the value of {key} is found in {place}."
+
+
+@rule(
+    "A11",
+    "It touches what its effect says, and nothing else",
+    why="The effect decides what a crash repeats: what a PURE action writes is written twice, unseen by anybody.",
+    fix="Declare Effect.DATABASE for what writes through Django, and Effect.EXTERNAL for what leaves the process.",
+    needs_database=True,
+)
+def honest(subject: Subject) -> Iterator[str]:
+    for name, config in _to_run(subject):
+        action = subject.actions[name]
+        with touched_by(action) as touches:
+            _run(name, config)
+        if action.effect is Effect.DATABASE:
+            touches = [touch for touch in touches if not touch.startswith("writes")]
+        if action.effect is not Effect.EXTERNAL and touches:
+            yield f"{name} is declared {action.effect.name}, and {touches[0]}."
+
+
+@rule(
+    "A12",
+    "A time limit ends it",
+    why="The limit of a step is raised inside the action, as StepTimeout; who catches it holds up a worker.",
+    fix="Catch the exceptions that you expect, not Exception; raise what you cannot deal with again.",
+    needs_database=True,
+)
+def ends(subject: Subject) -> Iterator[str]:
+    for name, config in _to_run(subject):
+        for number in range(1, _LINES + 1):
+            interruption = Interruption(subject.actions[name], number)
+            with interruption.armed():
+                _run(name, config)
+            if interruption.is_swallowed:
+                yield f"{name} went on although its time was up in {interruption.where}."
+                break
+            if not interruption.where:
+                break
+
+
+def _summary(action: BaseAction, config: dict[str, Any]) -> str:
+    """Empty when it raises, about which there is a rule of its own."""
+    try:
+        return str(action.summary(check_config(action, config).cleaned))
+    except Exception:  # noqa: BLE001  a pack's code
+        return ""
+
+
+@rule(
     "A13",
     "The defaults of its fields are right",
     why="A step whose author changed nothing has them; what is stored of a step is JSON.",
     fix="Give the field an initial value that it accepts itself, of a type that JSON has.",
 )
 def right_by_default(subject: Subject) -> Iterator[str]:
-    for name, action, config in samples_of(subject):
+    for name, action, config in _samples(subject):
         form = action.Config(config)
         for key, form_field in form.fields.items():
             initial = form.get_initial_for_field(form_field, key)
@@ -172,7 +322,7 @@ def right_by_default(subject: Subject) -> Iterator[str]:
     fix="Raise ValidationError in clean methods, and expect that another field was refused and has no value.",
 )
 def answering(subject: Subject) -> Iterator[str]:
-    for name, action, config in samples_of(subject):
+    for name, action, config in _samples(subject):
         for key in action.Config().fields:
             for value in _ODD:
                 raised = [
@@ -183,3 +333,87 @@ def answering(subject: Subject) -> Iterator[str]:
                 if raised:
                     yield f"{name}: with {value!r} as {key}: {raised[0]}"
                     break
+
+
+@rule(
+    "A15",
+    "An action that touches the world sends its idempotency key along",
+    why="Between the call and its checkpoint a worker can die: then it is called again, and only the key tells.",
+    fix="Send context.idempotency_key, or look by it whether it was done; name in repeatable what does no harm twice.",
+    is_must=False,
+    needs_database=True,
+)
+def keyed(subject: Subject) -> Iterator[str]:
+    if subject.count_effects is not None:
+        raise NotApplicable("its effects are counted, see A9")
+    external = [
+        (name, config)
+        for name, config in _to_run(subject)
+        if subject.actions[name].effect is Effect.EXTERNAL and name not in subject.repeatable
+    ]
+    if not external:
+        raise NotApplicable("none of its actions that are run here touches the world, or may do so but once")
+    asks = dict.fromkeys((name for name, _ in external), False)
+    for name, config in external:
+        with keys_read() as read:
+            _run(name, config)
+        asks[name] = asks[name] or bool(read)
+    yield from (f"{name} never asks for its idempotency key." for name, does in asks.items() if not does)
+
+
+class _heard(logging.Handler):  # noqa: N801  reads as a context manager
+    """Everything that is logged meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(f"{record.getMessage()} {vars(record)}")
+
+    def __enter__(self) -> Self:
+        root = logging.getLogger()
+        self.level_before = root.level
+        root.addHandler(self)
+        root.setLevel(logging.DEBUG)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        root = logging.getLogger()
+        root.removeHandler(self)
+        root.setLevel(self.level_before)
+
+
+def _actions(subject: Subject) -> dict[str, BaseAction]:
+    actions = subject.actions
+    if not actions:
+        raise NotApplicable("the pack has no actions that can be imported")
+    return actions
+
+
+def _samples(subject: Subject) -> Samples:
+    """Of each action its samples, and the empty configuration of one that needs none."""
+    for name, action in _actions(subject).items():
+        samples = subject.samples.get(name)
+        if samples is None:
+            samples = [] if check_config(action, {}).problems else [{}]
+        for sample in samples:
+            yield name, action, copy.deepcopy(dict(sample))
+
+
+def _to_run(subject: Subject) -> list[tuple[str, dict[str, Any]]]:
+    found = [
+        (name, config)
+        for name, action, config in _samples(subject)
+        if name not in subject.not_run and not check_config(action, config).problems
+    ]
+    if subject.prepare is not None:
+        subject.prepare()
+    if not found:
+        reasons = "; ".join(f"{name}: {why}" for name, why in subject.not_run.items())
+        raise NotApplicable(f"nothing of it is run here ({reasons or 'there are no samples'})")
+    return found
+
+
+def _run(name: str, config: Mapping[str, Any]) -> FlowResult:
+    return run_flow({"id": "it", "action": name, "config": dict(config)}, status=None)

@@ -158,7 +158,7 @@ def test_a_flow_whose_plugin_is_gone_stays_as_it_is_and_stops_no_other() -> None
     for slug, steps in {"needs": [wait], "plain": []}.items():
         import_flow({"flowcontrol": 1, "slug": slug, "name": slug, "steps": steps})
     before = list(Flow.objects.order_by("pk").values())
-    with isolated_plugins(entries=["-builtin"]):
+    with isolated_plugins(["-builtin"]):
         for slug in ("needs", "plain"):
             start_flow(slug)
         continue_flowruns()

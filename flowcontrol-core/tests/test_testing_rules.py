@@ -15,7 +15,8 @@ import flowcontrol
 import pytest
 from flowcontrol.exceptions import ConfigurationError
 from flowcontrol.plugins.entry_points import Installed
-from flowcontrol.testing import RULES, PackConformance, Subject, isolated_plugins
+from flowcontrol.plugins.loader import isolated_plugins
+from flowcontrol.testing import RULES, PackConformance, Subject
 from flowcontrol.testing.examination import hold
 
 pytestmark = pytest.mark.own_database

@@ -12,7 +12,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 from engine_actions import ACTIONS, CALLS, Decide
-from flowcontrol import registry
+from flowcontrol import plugins, registry
 from flowcontrol.base import Fail
 from flowcontrol.documents import import_flow
 from flowcontrol.engine import fire_trigger
@@ -221,6 +221,18 @@ def test_a_trigger_listens_from_its_time_on_and_its_run_can_be_followed(clock: V
     assert result.status == "completed"
     assert result.run.created_at == NOON + timedelta(hours=1)
     assert result.run.ended_at == clock.now == NOON + timedelta(hours=25)
+
+
+def test_exactly_the_plugins_of_a_list_are_in_use(isolated_plugins: Any) -> None:
+    before = plugins.current()
+    with isolated_plugins(["flowcontrol.testing.probes"]) as loaded:
+        assert [report.name for report in loaded.reports if report.is_active] == [
+            "flowcontrol.testing.probes"
+        ]
+        assert "probes.mark" in registry.actions
+        assert "test.count" in registry.actions
+    assert "probes.mark" not in registry.actions
+    assert plugins.current() is before
 
 
 def _database_time() -> datetime:

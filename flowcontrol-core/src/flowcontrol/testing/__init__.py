@@ -20,11 +20,10 @@ from typing import TYPE_CHECKING
 from ..lazy import exports
 
 if TYPE_CHECKING:
-    from ..plugins.loader import isolated_plugins
     from .conformance import PackConformance
     from .examination import Result, examine
     from .rules import RULES, NotApplicable, Rule, Subject
-    from .running import Crash, FlowResult, crash_at, run_flow
+    from .running import Crash, FlowResult, crash_at, isolated_plugins, run_flow
     from .scheduling import SchedulerConformance
     from .virtual_time import VirtualTime
 else:

@@ -37,5 +37,5 @@ def crash_at() -> Callable[..., AbstractContextManager[None]]:
 
 @pytest.fixture
 def isolated_plugins() -> Callable[..., AbstractContextManager[Any]]:
-    """``flowcontrol.testing.isolated_plugins``: inside, exactly these plugins are loaded."""
+    """``flowcontrol.testing.isolated_plugins``: inside, exactly these plugins are in use."""
     return running.isolated_plugins

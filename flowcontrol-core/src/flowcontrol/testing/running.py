@@ -18,7 +18,8 @@ from ..management.output import columns
 from ..management.subcommands.runs import record_line
 from ..models import FlowRun
 from ..models.records import StepRecord
-from ..plugins.loader import isolated_plugins
+from ..plugins import LoadedPlugins, loader
+from ..plugins.entry_points import installed_plugins
 from .virtual_time import VirtualTime, clock_in_force
 
 __all__ = ["Crash", "FlowResult", "crash_at", "isolated_plugins", "run_flow"]
@@ -142,6 +143,19 @@ def crash_at(point: str, nth: int = 1) -> Iterator[None]:
         raise FlowcontrolError(
             f'The point "{point}" was reached {nth - left} times, and was to be {nth} times.'
         )
+
+
+@contextmanager
+def isolated_plugins(plugins: Sequence[str] = ()) -> Iterator[LoadedPlugins]:
+    """Inside, exactly these plugins are in use, written as in ``PLUGINS``; afterwards everything is as before.
+
+        with isolated_plugins(["builtin", "shop.workflows"]) as loaded:
+            assert loaded.report("builtin").is_active
+
+    Without any it is the core alone. What apps of the project registered stays. Apps with models stay installed.
+    """
+    with loader.isolated_plugins(installed_plugins(), plugins) as loaded:
+        yield loaded
 
 
 def _execute(run: FlowRun, clock: VirtualTime, last: datetime | None) -> None:

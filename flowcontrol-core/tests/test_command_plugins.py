@@ -179,6 +179,14 @@ def test_a_plugin_that_is_switched_off_cannot_be_purged(acme: Project) -> None:
     assert "acme_pack_thing" in tables(acme)
 
 
+def test_what_cannot_be_imported_cannot_be_purged_and_says_what_can(acme: Project) -> None:
+    acme.write("acme_pack/apps.py", "1 / 0\n")
+    purged = acme.manage("flowcontrol", "plugins", "purge", "acme", "--plan")
+    assert purged.returncode == 1
+    assert "ZeroDivisionError" in purged.stderr
+    assert "Install a version of flowcontrol-actions-acme that works, for this one command." in purged.stderr
+
+
 def test_plugins_doctor_imports_the_actions(project: Project) -> None:
     diagnosed = project.manage("flowcontrol", "plugins", "doctor", "--json")
     assert diagnosed.returncode == 1

@@ -43,7 +43,7 @@ from ..models import Event, RunStatus, TakenEvent
 from ..models.records import RecordRows
 from ..registry import MissingAction
 from ..state import State
-from . import announce, capabilities, checkpoints, cursor, faults, limits, programs, transitions
+from . import announce, capabilities, checkpoints, cursor, faults, limits, programs, secrecy, transitions
 from .awaiting import announce_end, first_event, wake_if_event_came
 from .checkpoints import Checkpoint
 from .claims import Claim, database, lease_length
@@ -302,7 +302,7 @@ class Stretch:
         What ``step`` does for any of them, in one loop: calling its parts took longer than the steps themselves.
         """
         program, state, records, should_stop = self.program, self.state, self.records, self.should_stop
-        keeps_all = self.keeps_all
+        keeps_all, view = self.keeps_all, self.view
         started, pace, monotonic = self.claim.started, self.clock.pace, time.monotonic
         reset = current_run.set(self.run_id)
         try:
@@ -312,9 +312,11 @@ class Stretch:
                 if not node.is_plain or self.visit_count >= slice_end or should_stop():
                     return position, None
                 began, memory = monotonic(), dict(known)
-                context = StepContext(self.view, node, state, memory, variables, path, 1, began - started)
+                context = StepContext(view, node, state, memory, variables, path, 1, began - started)
                 decision = _asked(node, position, context)
                 took = monotonic() - began
+                if view.masker is not None:
+                    decision = self.without_secrets(node, memory, decision)
                 if memory != known:
                     _check_storable(memory)
                 target = cursor.advance(program, position, decision, memory)
@@ -443,6 +445,8 @@ class Stretch:
         """
         node, position = question.node, question.position
         try:
+            if self.view.masker is not None:
+                decision = self.without_secrets(node, question.memory, decision)
             if question.memory != position.frames[-1].locals:
                 _check_storable(question.memory)
             target = cursor.advance(self.program, position, decision, question.memory)
@@ -462,6 +466,19 @@ class Stretch:
         action = node.action
         assert isinstance(action, BaseAction)
         return target, None if action.effect is _PURE else self.checkpoint(target)
+
+    def without_secrets(self, node: Node, memory: dict[str, Any], decision: Decision) -> Decision:
+        """Mask what a step leaves behind. Raises as the state does for what cannot be stored."""
+        masker = self.view.masker
+        assert masker is not None
+        secrecy.mask_state(self.state, masker, self.run_id, node.id)
+        secrecy.mask_memory(memory, masker, self.run_id, node.id)
+        return secrecy.mask_decision(decision, masker)
+
+    def shown(self, text: str) -> str:
+        """A text about an error as it may be written down."""
+        masker = self.view.masker
+        return text if masker is None else masker.mask(text)
 
     def left_by(self, decision: Decision, target: Position | Ending) -> Followed:
         """The run is left where it waits, or at its end."""
@@ -499,22 +516,22 @@ class Stretch:
 
     def failed(self, position: Position, node: Node, error: BaseException) -> Followed:
         """The step raised: try again later, go where somebody deals with it, or end the run where it stands."""
-        told = str(error) if isinstance(error, ActionFailed) else f"{type(error).__name__}: {error}"
+        message = self.shown(str(error))
+        told = message if isinstance(error, ActionFailed) else f"{type(error).__name__}: {message}"
         retry = self.retry_of(node, position, error)
         self.record_failure(node, position, "Retry" if retry else "Fail", told)
         if self.view.is_object_gone:
             # What the run is about was deleted, which is no fault of the step.
-            return None, self.ending(RunStatus.DISCARDED, str(error), position=position)
+            return None, self.ending(RunStatus.DISCARDED, message, position=position)
         if retry is not None:
             return None, self.retrying(position, retry, error, told)
         kind = "Fail" if isinstance(error, ActionFailed) else type(error).__name__
-        message = str(error)[:_LONGEST_CHANGE]
-        failure = Failure(node.id, node.name, kind, message, position.attempt)
+        failure = Failure(node.id, node.name, kind, message[:_LONGEST_CHANGE], position.attempt)
         caught = self.caught(position, failure)
         if caught is not None:
             return caught
         reason = f'Step "{node.name}" ({node.id}) failed: {told}'
-        trace = "".join(traceback.format_exception(error))
+        trace = self.shown("".join(traceback.format_exception(error)))
         return None, self.ending(RunStatus.FAILED, reason, trace, position=position)
 
     def retry_of(self, node: Node, position: Position, error: BaseException) -> Retry | None:

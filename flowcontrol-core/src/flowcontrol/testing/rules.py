@@ -20,7 +20,10 @@ from ..plugins import PluginReport
 from ..plugins.entry_points import Installed, canonical, installed_plugins
 from ..registry import MissingAction
 
-__all__ = ["RULES", "NotApplicable", "Rule", "Subject", "rule"]
+__all__ = ["RULES", "SECRET_NAMES", "NotApplicable", "Rule", "Subject", "rule"]
+
+#: What the names of fields for secrets end with, or have in them.
+SECRET_NAMES = ("password", "secret", "token", "api_key", "private_key")
 
 
 class NotApplicable(Exception):
@@ -45,12 +48,12 @@ class Rule:
         """``bronze``: it can be trusted to be there; ``silver``: its actions, too; ``gold``: and it is a pleasure."""
         if not self.is_must:
             return "gold"
-        return "silver" if self.id[0] in "AT" else "bronze"
+        return "silver" if self.id[0] in "ACT" else "bronze"
 
 
-#: All rules: of packaging, imports, hooks, actions, triggers and apps.
+#: All rules: of packaging, imports, hooks, actions, kinds of credentials, triggers and apps.
 RULES: list[Rule] = []
-_ORDER = "PIHATD"
+_ORDER = "PIHACTD"
 
 
 def rule(
@@ -84,6 +87,9 @@ class Subject:
     count_effects: Callable[[str], int] | None = None
     #: Actions that may touch the world twice without harm, by name, and why.
     repeatable: Mapping[str, str] = field(default_factory=dict)
+    #: Right values of each kind of credential, by its name. Samples of actions name the credential ``acme-token`` for
+    #: the kind ``acme.token``.
+    credentials: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @cached_property
     def installed(self) -> Installed | None:
@@ -123,6 +129,10 @@ class Subject:
     @cached_property
     def imported(self) -> Mapping[str, Any]:
         """What importing the hook module does, in a process of its own. Raises ``NotApplicable`` without one."""
+        return self.import_anew()
+
+    def import_anew(self) -> Mapping[str, Any]:
+        """The same once more: how long it takes depends on what else the machine does."""
         module = self.installed.module if self.installed else ""
         if not module:
             raise NotApplicable("the pack has no hook module")

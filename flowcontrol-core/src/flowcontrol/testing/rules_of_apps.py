@@ -117,6 +117,6 @@ def missable(subject: Subject) -> Iterator[str]:
     if not (subject.installed and subject.installed.app and subject.installed.distribution):
         raise NotApplicable("the pack has no app")
     try:
-        yield from without(subject.installed.name, subject.samples)
+        yield from without(subject.installed.name, subject.samples, subject.credentials)
     except FlowcontrolError as error:
         raise NotApplicable(f"it cannot be used in a project that has nothing but it: {error}") from error

@@ -14,6 +14,8 @@ from .rules import NotApplicable, Subject, rule
 #: Slow, or with effects of their own: none of a start's business.
 _HEAVY = ("aiohttp", "boto3", "celery", "httpx", "numpy", "pandas", "requests", "yaml")
 _MOST_MS = 50
+#: So often it is measured again before it is called slow.
+_TRIES = 3
 _MODELS = "django.db.models"
 
 
@@ -32,7 +34,7 @@ def entry_point(subject: Subject) -> Iterator[str]:
     "P2",
     "Its name can begin the names of actions",
     why="Names of actions lead to the plugin to install: <plugin>.<action>.",
-    fix="Call the entry point by small letters, digits and underscores; not flow, core or flowcontrol.",
+    fix="Call the entry point by small letters, digits and underscores; not flow, core, credential or flowcontrol.",
 )
 def name(subject: Subject) -> Iterator[str]:
     report = subject.report
@@ -170,7 +172,9 @@ def quick(subject: Subject) -> Iterator[str]:
         yield f"It imports {', '.join(heavy)}."
     # Models have a rule of their own.
     if told["ms"] > _MOST_MS and _MODELS not in told["modules"]:
-        yield f"It takes {told['ms']:.0f} ms; at most {_MOST_MS} are good."
+        least = min(told["ms"], *(subject.import_anew()["ms"] for _ in range(_TRIES)))
+        if least > _MOST_MS:
+            yield f"It takes {least:.0f} ms; at most {_MOST_MS} are good."
 
 
 @rule(

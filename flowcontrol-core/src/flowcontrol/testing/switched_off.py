@@ -1,7 +1,7 @@
 """What becomes of a project when a pack is switched off that it used: two processes with one database.
 
-``python -m flowcontrol.testing.switched_off use SAMPLES`` makes flows and runs with the pack; ``… look`` is the same
-project without it, and prints, as JSON, what does not work there. Both are started by rule D7, with
+``python -m flowcontrol.testing.switched_off use PACK SAMPLES CREDENTIALS`` makes flows and runs with the pack; ``… look``
+is the same project without it, and prints, as JSON, what does not work there. Both are started by rule D7, with
 ``flowcontrol.testing.scratch`` as settings.
 """
 
@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ from django.test import Client
 from django.test.utils import setup_test_environment
 from django.urls import reverse
 
-from .. import documents, engine
+from .. import conf, documents, engine
 from ..exceptions import FlowcontrolError
+from ..vault import new_key
 
 __all__ = ["main", "without"]
 
@@ -37,14 +39,20 @@ class _NotUsed(FlowcontrolError):
     """The pack could not even be used, so that nothing can be said of what comes after."""
 
 
-def without(pack: str, samples: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+def without(
+    pack: str,
+    samples: Mapping[str, Sequence[Mapping[str, Any]]],
+    credentials: Mapping[str, Mapping[str, Any]],
+) -> list[str]:
     """A sentence for each thing that does not work once the pack, having been used, is off the list.
 
     Raises ``FlowcontrolError`` when it cannot be used in a project that has nothing but it.
     """
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder) / "project.sqlite3"
-        used = _process(database, f"{pack},builtin*", "use", json.dumps(samples))
+        used = _process(
+            database, f"{pack},builtin*", "use", pack, json.dumps(samples), json.dumps(credentials)
+        )
         if used.returncode:
             raise _NotUsed((used.stderr.strip().splitlines() or ["it ended without a word"])[-1])
         looked = _process(database, "builtin*", "look")
@@ -57,6 +65,7 @@ def without(pack: str, samples: Mapping[str, Sequence[Mapping[str, Any]]]) -> li
 def _process(database: Path, plugins: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FLOWCONTROL")}
     environment |= {
+        conf.CREDENTIAL_KEYS_VARIABLE: os.environ.get(conf.CREDENTIAL_KEYS_VARIABLE) or new_key(),
         "DJANGO_SETTINGS_MODULE": "flowcontrol.testing.scratch",
         "FLOWCONTROL_TESTING_DATABASE": str(database),
         "FLOWCONTROL_TESTING_PLUGINS": plugins,
@@ -70,14 +79,22 @@ def main(arguments: Sequence[str]) -> int:
     django.setup()
     setup_test_environment(debug=False)
     if arguments[0] == "use":
-        _use(json.loads(arguments[1]))
+        _use(arguments[1], json.loads(arguments[2]), json.loads(arguments[3]))
     else:
         sys.stdout.write(json.dumps(list(_look())) + "\n")
     return 0
 
 
-def _use(samples: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+def _use(
+    pack: str,
+    samples: Mapping[str, Sequence[Mapping[str, Any]]],
+    credentials: Mapping[str, Mapping[str, Any]],
+) -> None:
     call_command("migrate", verbosity=0)
+    # Of models, which cannot be imported before Django is set up.
+    rules = import_module("flowcontrol.testing.rules_of_credentials")
+    with suppress(FlowcontrolError, rules.NotApplicable):
+        rules.save_samples(rules.Subject(pack, credentials=credentials))
     apps.get_model("auth.User").objects.create_superuser("admin")
     steps = [(name, config) for name, configs in samples.items() for config in configs]
     for number, (name, config) in enumerate(steps):

@@ -15,13 +15,13 @@ from .rules import RULES, Subject
 __all__ = ["tell"]
 
 
-def tell(name: str, samples: Any, only: Collection[str] = (), *, as_json: bool) -> int:
+def tell(name: str, samples: Any, credentials: Any, only: Collection[str] = (), *, as_json: bool) -> int:
     """Examine the pack and write what came of it; the exit code. Raises ``ConfigurationError`` for no rule's id."""
     unknown = sorted(set(only) - {rule.id for rule in RULES})
     if unknown:
         ids = ", ".join(rule.id for rule in RULES)
         raise ConfigurationError(f"There is no rule {', '.join(unknown)}. There are: {ids}.")
-    subject = Subject(name)
+    subject = Subject(name, credentials=credentials)
     # Of actions without a sample the author has told what is right in the README.
     subject.samples = {**samples_in_readme(subject), **samples}
     results = list(examine(subject, only))

@@ -265,6 +265,9 @@ def test(options: argparse.Namespace, rest: Sequence[str]) -> int:
     if options.isolated:
         return test_isolated(options, rest)
     environment = ready(options)
+    if options.python or options.django:
+        # Such a run is about these: what is about this repository is played with the ordinary ones.
+        os.environ.setdefault("FLOWCONTROL_TEST_ONCE", "0")
     if options.coverage:
         return with_coverage(environment, rest, options.database or "sqlite")
     if options.database == "all":

@@ -39,7 +39,6 @@ class TestOnDjangoTasks(SchedulerConformance):
             codes = self.processes.stop(*workers)
         assert set(codes) <= {0}, self.processes.logs()
 
-
     def tick(self) -> None:
         assert all(worker.poll() in {None, 0} for worker in self.processes.all), self.processes.logs()
 

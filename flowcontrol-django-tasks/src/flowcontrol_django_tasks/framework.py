@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowcontrol.exceptions import ConfigurationError
 
-if TYPE_CHECKING:
-    from django.tasks import task, task_backends
-    from django.tasks.backends.base import BaseTaskBackend
-elif find_spec("django.tasks"):
+if TYPE_CHECKING or find_spec("django.tasks"):
     from django.tasks import task, task_backends
     from django.tasks.backends.base import BaseTaskBackend
 elif find_spec("django_tasks"):
@@ -32,7 +29,7 @@ def backend_of(alias: str) -> BaseTaskBackend:
     try:
         return task_backends[alias]
     # The backport's error is none of Django's, and a backend's own code may raise anything.
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         raise ConfigurationError(
             f'settings.TASKS has no backend "{alias}" that can be used: {error}. Correct it, or name another one: '
             'FLOWCONTROL["SCHEDULERS"] = {"django_tasks": {"backend": …}}.'

@@ -10,7 +10,9 @@ __all__ = ["flowcontrol_plugin_info", "flowcontrol_register_schedulers"]
 
 @hookimpl
 def flowcontrol_plugin_info() -> PluginInfo:
-    return PluginInfo(api="1.0", label="Django's tasks", description="Runs of flowcontrol on the tasks of Django.")
+    return PluginInfo(
+        api="1.0", label="Django's tasks", description="Runs of flowcontrol on the tasks of Django."
+    )
 
 
 @hookimpl

@@ -39,8 +39,8 @@ _SHORTEST_TICK_SECONDS = 1.0
 #: How often a process looks whether the tick is alive, while it has runs to tell of.
 _LOOK_SECONDS = 10.0
 
-#: By its path, because it is made with the options of the scheduler.
-_TASKS = "flowcontrol_django_tasks.tasks"
+#: By its path, because it is made with the options of the scheduler. Not called "tasks", which Celery imports in all apps.
+_TASK = "flowcontrol_django_tasks.task"
 
 
 class DjangoTasksScheduler(BaseScheduler):
@@ -88,7 +88,12 @@ class DjangoTasksScheduler(BaseScheduler):
         for option, value, is_right, kind in (
             ("backend", backend, _is_text(backend), "the name of a backend in settings.TASKS"),
             ("queue", queue, _is_text(queue), "the name of a queue of that backend"),
-            ("queues", queues, _is_mapping_of_texts(queues), "a mapping of a flow's queue to one of the backend's"),
+            (
+                "queues",
+                queues,
+                _is_mapping_of_texts(queues),
+                "a mapping of a flow's queue to one of the backend's",
+            ),
             ("priority", priority, _is_priority(priority), "a whole number from -100 to 100"),
             ("batch", batch, is_whole(batch, 1), "a whole number, 1 or more"),
             ("spread", spread, is_whole(spread, 0), "a whole number, 0 or more"),
@@ -143,9 +148,10 @@ class DjangoTasksScheduler(BaseScheduler):
 
     def call(self, target: str, number: int = 0) -> None:
         """Ring this bell: have a message on its way to this queue."""
-        if self._may_send() and bells.ring(target, number):
-            if not self._send({"queue": target, "bell": number}, target):
-                bells.answer(target, number)
+        if not self._may_send() or not bells.ring(target, number):
+            return
+        if not self._send({"queue": target, "bell": number}, target):
+            bells.answer(target, number)
 
     def follow(self, tick: int) -> None:
         """This tick came: send the one after it."""
@@ -196,12 +202,17 @@ class DjangoTasksScheduler(BaseScheduler):
 
     def _send(self, arguments: Mapping[str, Any], target: str, **how: Any) -> bool:
         try:
-            task = import_module(_TASKS).continue_flowruns_task
-            task.using(backend=self.alias, queue_name=target, priority=self.priority, **how).enqueue(**arguments)
+            task = import_module(_TASK).continue_flowruns_task
+            task.using(backend=self.alias, queue_name=target, priority=self.priority, **how).enqueue(
+                **arguments
+            )
         except Exception as error:  # noqa: BLE001  a backend is anybody's code, and a broker may be away
             self._quiet_until = time.monotonic() + _QUIET_SECONDS
             logger.warning(
-                "message not sent, none is tried for %g s: %s: %s", _QUIET_SECONDS, type(error).__name__, error
+                "message not sent, none is tried for %g s: %s: %s",
+                _QUIET_SECONDS,
+                type(error).__name__,
+                error,
             )
             return False
         return True
@@ -218,13 +229,17 @@ class DjangoTasksScheduler(BaseScheduler):
             return SchedulerHealth(False, str(error), "See manage.py check.", facts)
         except DatabaseError as error:
             told = f"The database does not answer: {str(error).strip().rstrip('.')}."
-            return SchedulerHealth(False, told, "See to the database; or has manage.py migrate to be run?", facts)
+            return SchedulerHealth(
+                False, told, "See to the database; or has manage.py migrate to be run?", facts
+            )
         facts["tick_overdue_seconds"] = tick
         facts["overdue_seconds"] = max(0.0, -due_in) if due_in is not None else 0.0
         told, hint = self._trouble(backend, tick, facts["overdue_seconds"])
         if told:
             return SchedulerHealth(False, told, hint, facts)
-        return SchedulerHealth(True, f'Workers of the backend "{self.alias}" take what they are sent.', facts=facts)
+        return SchedulerHealth(
+            True, f'Workers of the backend "{self.alias}" take what they are sent.', facts=facts
+        )
 
     def _trouble(self, backend: Any, tick: float | None, overdue: float) -> tuple[str, str]:
         kind = type(backend).__name__
@@ -232,7 +247,10 @@ class DjangoTasksScheduler(BaseScheduler):
         if is_dummy(backend) or is_immediate(backend):
             return f"{kind} has no workers.", "Choose another backend in settings.TASKS."
         if tick is None and backend.supports_defer:
-            return "No tick was ever sent.", "manage.py migrate sends it, and so does the first run that is started."
+            return (
+                "No tick was ever sent.",
+                "manage.py migrate sends it, and so does the first run that is started.",
+            )
         if tick is not None and tick > self.grace.total_seconds():
             return f"No worker took the tick that is due for {tick:.0f} s.", f"Start a worker: {worker}"
         if overdue > _OVERDUE_SECONDS:

@@ -4,37 +4,47 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Tick',
+            name="Tick",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveBigIntegerField(verbose_name='number')),
-                ('due_at', models.DateTimeField(verbose_name='due at')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveBigIntegerField(verbose_name="number")),
+                ("due_at", models.DateTimeField(verbose_name="due at")),
             ],
             options={
-                'verbose_name': 'tick',
-                'verbose_name_plural': 'ticks',
+                "verbose_name": "tick",
+                "verbose_name_plural": "ticks",
             },
         ),
         migrations.CreateModel(
-            name='Bell',
+            name="Bell",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('queue', models.CharField(max_length=200, verbose_name='queue')),
-                ('number', models.PositiveSmallIntegerField(verbose_name='number')),
-                ('rung_at', models.DateTimeField(null=True, verbose_name='rung at')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("queue", models.CharField(max_length=200, verbose_name="queue")),
+                ("number", models.PositiveSmallIntegerField(verbose_name="number")),
+                ("rung_at", models.DateTimeField(null=True, verbose_name="rung at")),
             ],
             options={
-                'verbose_name': 'bell',
-                'verbose_name_plural': 'bells',
-                'constraints': [models.UniqueConstraint(fields=('queue', 'number'), name='flowcontrol_tasks_bell')],
+                "verbose_name": "bell",
+                "verbose_name_plural": "bells",
+                "constraints": [
+                    models.UniqueConstraint(fields=("queue", "number"), name="flowcontrol_tasks_bell")
+                ],
             },
         ),
     ]

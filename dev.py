@@ -249,10 +249,12 @@ def demo_plugins(options: argparse.Namespace, rest: Sequence[str]) -> int:
 
 
 def bench(options: argparse.Namespace, rest: Sequence[str]) -> int:
-    names = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py"))
-    if not rest or rest[0] not in names:
-        raise Failed(f"Say which benchmark: {', '.join(names) or 'there is none yet'}.")
-    return become([ready(options).python, ROOT / "benchmarks" / f"{rest[0]}.py", *rest[1:]])
+    folder = ROOT / "benchmarks"
+    programs = {path.stem: path for path in folder.glob("*.py")}
+    programs |= {path.parent.name: path.parent for path in folder.glob("*/__main__.py")}
+    if not rest or rest[0] not in programs:
+        raise Failed(f"Say which benchmark: {', '.join(sorted(programs))}.")
+    return become([ready(options).python, programs[rest[0]], *rest[1:]])
 
 
 SERVERS = ("postgresql", "mariadb")

@@ -1,0 +1,105 @@
+"""A database of the benchmark's own, with flowcontrol in this process; and what it takes to measure it."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import django
+from django.conf import settings
+from django.db import connection
+
+BENCHMARKS = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(BENCHMARKS), str(BENCHMARKS / "contenders")]
+
+_CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def set_up(database: dict[str, Any]) -> None:
+    """Configure Django on this database and make the tables."""
+    settings.configure(
+        SECRET_KEY="benchmark",  # noqa: S106  no secret
+        USE_TZ=True,
+        DATABASES={"default": {**database, "CONN_MAX_AGE": None}},
+        INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "flowcontrol", "bench_app"],
+        DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
+        FLOWCONTROL={"PLUGINS": ["builtin"]},
+    )
+    django.setup()
+    django.core.management.call_command("migrate", verbosity=0)
+
+
+def fetch(sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return list(cursor.fetchall()) if cursor.description else []
+
+
+def value(sql: str, *parameters: Any) -> Any:
+    ((found,),) = fetch(sql, *parameters)
+    return found
+
+
+def median_ms(work: Callable[[], object], times: int = 15) -> float:
+    """Of so many calls, after one that is not counted."""
+    work()
+    taken = []
+    for _ in range(times):
+        began = time.perf_counter()
+        work()
+        taken.append(1_000 * (time.perf_counter() - began))
+    return statistics.median(taken)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What something cost this process and the database, in all."""
+
+    seconds: float
+    #: Of this process, and of the process that serves it.
+    python_seconds: float
+    database_seconds: float
+    wal_bytes: int
+    commits: int
+    rows_inserted: int
+    rows_updated: int
+    #: Of these, as many did not touch an index.
+    rows_updated_hot: int
+
+
+def cost(work: Callable[[], object]) -> Cost:
+    backend = value("SELECT pg_backend_pid()")
+    before = _counters(backend)
+    began = time.perf_counter()
+    work()
+    seconds = time.perf_counter() - began
+    after = _counters(backend)
+    return Cost(seconds, *(end - start for start, end in zip(before, after, strict=True)))
+
+
+def _counters(backend: int) -> tuple[Any, ...]:
+    # What the backend counted reaches the views when it is asked to, or a second later.
+    fetch("SELECT pg_stat_force_next_flush()")
+    fetch("SELECT 1")
+    wal = value("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint")
+    commits = value("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")
+    ((inserted, updated, hot),) = fetch(
+        "SELECT sum(n_tup_ins)::bigint, sum(n_tup_upd)::bigint, sum(n_tup_hot_upd)::bigint "
+        "FROM pg_stat_user_tables"
+    )
+    return time.process_time(), _cpu(backend), wal, commits, inserted, updated, hot
+
+
+def _cpu(pid: int) -> float:
+    """Seconds of a processor that a process of this machine has used; 0 where it is on another one."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / _CLOCK_TICKS

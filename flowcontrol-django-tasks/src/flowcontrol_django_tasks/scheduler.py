@@ -39,7 +39,7 @@ _SHORTEST_TICK_SECONDS = 1.0
 #: How often a process looks whether the tick is alive, while it has runs to tell of.
 _LOOK_SECONDS = 10.0
 
-#: By its path, because it is made with the options of the scheduler. Not called tasks: Celery imports these of all apps.
+#: By its path: it is made with the options of the scheduler. Not called tasks, which Celery imports in all apps.
 _TASK = "flowcontrol_django_tasks.task"
 
 

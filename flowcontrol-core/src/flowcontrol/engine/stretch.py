@@ -53,7 +53,7 @@ from .current import current_run
 from .cursor import Ending, Frame, Position
 from .timelimit import StepTimeout, time_limit
 
-__all__ = ["Call", "Request", "Stretch"]
+__all__ = ["Call", "NotCalled", "Request", "Stretch"]
 
 logger = logging.getLogger("flowcontrol.engine")
 
@@ -88,6 +88,10 @@ Requests = Generator[Request, Any, Any]
 
 
 _D = TypeVar("_D", bound=Decision | None)
+
+
+class NotCalled(Exception):
+    """Thrown in place of an answer: the worker stops, and the call was not begun."""
 
 
 class _StepFailed(Exception):
@@ -165,6 +169,9 @@ class Stretch:
                     question = self.question(node, position)
                     decision = yield from self.outside(question)
                     following, checkpoint = self.follow(question, decision)
+            except NotCalled:
+                yield from self.interrupted(position, most)
+                return
             except _StepFailed as failed:
                 following, checkpoint = self.failed(position, node, failed)
             if checkpoint is not None and not (yield checkpoint):

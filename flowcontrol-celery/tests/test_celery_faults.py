@@ -272,7 +272,9 @@ def test_a_broker_that_is_killed_and_comes_back_loses_no_run_and_hurts_no_caller
 @pytest.mark.rabbitmq
 def test_django_celery_beat_takes_the_entry(tmp_path: Path) -> None:
     """It keeps entries in the database, and sends what they say."""
-    pytest.importorskip("django_celery_beat", reason="no django-celery-beat: left out with dev.py --django")
+    pytest.importorskip(
+        "django_celery_beat", reason="no django-celery-beat: see requirements-slow-to-follow.txt"
+    )
     file = tmp_path / "beat.sqlite3"
     (tmp_path / "beat_settings.py").write_text(
         "from flowcontrol_tests.settings import *\n"

@@ -97,7 +97,8 @@ def report(name: str, found: Any) -> list[str]:
             f"{1e3 * each.per_run('database_seconds'):.2f} ms, so {each.workers_per_core:.1f} workers per core of it; "
             f"rows {each.per_run('rows_inserted'):.2f} in, {each.per_run('rows_updated'):.2f} changed "
             f"({each.per_run('rows_updated_hot'):.2f} hot), commits {each.per_run('commits'):.3f}, "
-            f"history {each.history_bytes:.0f} bytes"
+            f"history {each.history_bytes:.0f} bytes, WAL {each.per_run('wal_bytes'):,.0f} bytes and "
+            f"{each.per_run('wal_image_bytes'):,.0f} of images"
             for each in found
         ]
     if name == "waiting":

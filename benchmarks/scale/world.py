@@ -65,7 +65,10 @@ class Cost:
     #: Of this process, and of the process that serves it.
     python_seconds: float
     database_seconds: float
+    #: Of the write-ahead log, without the images of whole pages: how many there are depends on how lately the server
+    #: made a checkpoint.
     wal_bytes: int
+    wal_image_bytes: int
     commits: int
     rows_inserted: int
     rows_updated: int
@@ -75,25 +78,40 @@ class Cost:
 
 def cost(work: Callable[[], object]) -> Cost:
     backend = value("SELECT pg_backend_pid()")
+    place = value("SELECT pg_current_wal_insert_lsn()::text")
     before = _counters(backend)
     began = time.perf_counter()
     work()
     seconds = time.perf_counter() - began
     after = _counters(backend)
-    return Cost(seconds, *(end - start for start, end in zip(before, after, strict=True)))
+    python, database, *rows = (end - start for start, end in zip(before, after, strict=True))
+    return Cost(seconds, python, database, *_wal_since(place), *rows)
+
+
+def _wal_since(place: str) -> tuple[int, int]:
+    """Bytes of records and of images that are about this database: others of the server write to the same log."""
+    fetch("CREATE EXTENSION IF NOT EXISTS pg_walinspect")
+    # A commit that waits for the disk, so that all that came before can be read back.
+    fetch("SELECT txid_current()")
+    ((records, images),) = fetch(
+        "SELECT COALESCE(sum(record_length - fpi_length), 0)::bigint, COALESCE(sum(fpi_length), 0)::bigint "
+        "FROM pg_get_wal_records_info(%s, pg_current_wal_flush_lsn()) WHERE block_ref LIKE "
+        "'%%/' || (SELECT oid FROM pg_database WHERE datname = current_database()) || '/%%'",
+        place,
+    )
+    return records, images
 
 
 def _counters(backend: int) -> tuple[Any, ...]:
     # What the backend counted reaches the views when it is asked to, or a second later.
     fetch("SELECT pg_stat_force_next_flush()")
     fetch("SELECT 1")
-    wal = value("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint")
     commits = value("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")
     ((inserted, updated, hot),) = fetch(
         "SELECT sum(n_tup_ins)::bigint, sum(n_tup_upd)::bigint, sum(n_tup_hot_upd)::bigint "
         "FROM pg_stat_user_tables"
     )
-    return time.process_time(), _cpu(backend), wal, commits, inserted, updated, hot
+    return time.process_time(), _cpu(backend), commits, inserted, updated, hot
 
 
 def _cpu(pid: int) -> float:

@@ -92,11 +92,11 @@ def decode(text: str) -> dict[str, Any]:
 
     Raises ``StateError`` for text that ``encode`` cannot have written, naming the key.
     """
-    return {key: _decoded(item, key) for key, item in _parsed(text).items()}
+    return {key: decode_value(item, key) for key, item in parse(text).items()}
 
 
-def _parsed(text: str) -> dict[str, Any]:
-    """The outermost mapping of a stored text, its values as JSON."""
+def parse(text: str) -> dict[str, Any]:
+    """The outermost mapping of a stored text, its values as JSON. Raises ``StateError``."""
     try:
         plain = _load(text)
     except (ValueError, RecursionError) as error:
@@ -330,7 +330,7 @@ def _read_decimal(value: str) -> Decimal:
 
 def _read_reference(value: Any) -> ModelReference:
     model, written = value
-    pk = _decoded(written, model)
+    pk = decode_value(written, model)
     if not isinstance(model, str) or isinstance(pk, (list, dict, bool)) or pk is None:
         raise ValueError("it is no model and key")
     return ModelReference(model, pk)
@@ -347,21 +347,22 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _decoded(plain: Any, path: str) -> Any:
+def decode_value(plain: Any, path: str) -> Any:
+    """The value that a part of what ``parse`` tells stands for. Raises ``StateError`` naming the path."""
     if isinstance(plain, dict):
         if len(plain) == 1:
             (tag,) = plain
             if tag.startswith("$"):
                 return _read_tag(tag, plain[tag], path)
-        return {key: _decoded(item, f"{path}.{key}") for key, item in plain.items()}
+        return {key: decode_value(item, f"{path}.{key}") for key, item in plain.items()}
     if isinstance(plain, list):
-        return [_decoded(item, f"{path}[{index}]") for index, item in enumerate(plain)]
+        return [decode_value(item, f"{path}[{index}]") for index, item in enumerate(plain)]
     return plain
 
 
 def _read_tag(tag: str, stored: Any, path: str) -> Any:
     if tag == "$dict" and isinstance(stored, dict):
-        return {key: _decoded(item, f"{path}.{key}") for key, item in stored.items()}
+        return {key: decode_value(item, f"{path}.{key}") for key, item in stored.items()}
     reader = _READERS.get(tag)
     try:
         if reader is None:
@@ -460,8 +461,8 @@ class State(MutableMapping[str, Any]):
     def from_text(cls, text: str) -> State:
         """A state as it was stored, with no changes. Raises ``StateError`` for text that is none."""
         state = cls()
-        for key, plain in _parsed(text).items():
-            state._values[key] = _decoded(plain, key)
+        for key, plain in parse(text).items():
+            state._values[key] = decode_value(plain, key)
             state._entries[key] = entry = f"{_quoted(key)}:{_dump(plain)}"
             state._size += len(entry) + 1
             if _REFERENCE in entry:
@@ -588,6 +589,40 @@ class State(MutableMapping[str, Any]):
         now = [key for key in self._values if key in self._entries]
         return set() if before == now else self._touched.keys() & set(now)
 
+    def take(self, longest: int) -> str:
+        """``changes`` as a JSON object, "" for none, and ``commit``; a value of a longer text is told as "…".
+
+        Raises what ``changes`` raises; nothing counts as known then.
+        """
+        if not self._touched:
+            self._forget_read_ahead()
+            return ""
+        if self._moved or len(self._texts) != len(self._touched):
+            changed = self.changes()
+            self.commit()
+            return _dump(_shortened(changed, longest)) if changed else ""
+        return self._take_plain(longest)
+
+    def _take_plain(self, longest: int) -> str:
+        """The same where all that was touched are values that were looked at when they were put in."""
+        entries, size = self._entries, self._size
+        news: dict[str, str] = {}
+        for key, text in self._texts.items():
+            entry, old = f"{_quoted(key)}:{text}", entries.get(key)
+            if entry != old:
+                news[key] = entry
+                size += len(entry) + 1 if old is None else len(entry) - len(old)
+        if size > self._bound and size > self._size:
+            self._pending = dict(news)
+            self._check_size(size)
+        entries.update(news)
+        self._size = size
+        self._settle()
+        told = [
+            entry if len(entry) <= longest else f'{_quoted(key)}:"\\u2026"' for key, entry in news.items()
+        ]
+        return f"{{{','.join(told)}}}" if told else ""
+
     def commit(self) -> None:
         """What ``changes`` told last counts as known."""
         if not self._touched:
@@ -623,7 +658,7 @@ class State(MutableMapping[str, Any]):
             self._unread.add(key)
         else:
             self._unread.discard(key)
-        return _decoded(json.loads(f"{{{entry}}}")[key], key)
+        return decode_value(json.loads(f"{{{entry}}}")[key], key)
 
     def _settle(self) -> None:
         self._forget_read_ahead()
@@ -658,6 +693,13 @@ class State(MutableMapping[str, Any]):
         return self._pending.get(key) or self._entries.get(key, "")
 
 
+def _shortened(changed: Mapping[str, Any], longest: int) -> dict[str, Any]:
+    return {
+        key: value if not isinstance(value, (str, list, dict)) or len(str(value)) <= longest else "…"
+        for key, value in changed.items()
+    }
+
+
 def _simple(value: Any) -> str | None:
     """The text of a value in which nothing can be refused nor changed in place; None for all others."""
     kind = type(value)
@@ -681,7 +723,7 @@ def _taken(key: str, value: Any, size: _Size) -> tuple[Any, bool]:
     if isinstance(value, Model):
         # An object stays as it is; what contains some is copied, and they are read again when asked for.
         return value, False
-    return _decoded(plain, key), size.has_references
+    return decode_value(plain, key), size.has_references
 
 
 class _Reading(Mapping[str, Any]):

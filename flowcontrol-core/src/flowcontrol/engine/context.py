@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from datetime import datetime
 from typing import Any
 
@@ -27,9 +27,11 @@ _log = logging.getLogger("flowcontrol.actions")
 class RunView:
     """What all steps of one stretch of a run share: the object, read once, and what expressions see as ``run``."""
 
-    def __init__(self, run: FlowRun, flow: str) -> None:
+    def __init__(self, run: FlowRun, flow: str, moment: Callable[[float], datetime]) -> None:
         self.run = run
         self.flow = flow
+        #: The time so many seconds after the claim.
+        self.moment = moment
         #: The object was looked for, and is not there any more.
         self.is_object_gone = False
         self._object: Model | None = _UNREAD
@@ -81,14 +83,15 @@ class StepContext:
     __slots__ = (
         "_log",
         "_node",
+        "_now",
         "_path",
         "_scope",
+        "_seconds",
         "_variables",
         "_view",
         "attempt",
         "config",
         "locals",
-        "now",
         "state",
         "step_id",
     )
@@ -102,8 +105,9 @@ class StepContext:
         variables: Mapping[str, Any],
         path: str,
         attempt: int,
-        now: datetime,
+        seconds: float,
     ) -> None:
+        """``seconds``: how long after the claim it is."""
         self._view = view
         self._variables = variables
         self._path = path
@@ -115,7 +119,14 @@ class StepContext:
         self.locals: MutableMapping[str, Any] = memory
         self.step_id = node.id
         self.attempt = attempt
-        self.now = now
+        self._seconds = seconds
+        self._now: datetime | None = None
+
+    @property
+    def now(self) -> datetime:
+        if self._now is None:
+            self._now = self._view.moment(self._seconds)
+        return self._now
 
     def undo(self) -> None:
         """Have the state as it was before the call."""

@@ -1,7 +1,8 @@
 """Tables and queryset words: facts only. What changes a run lives in ``flowcontrol.engine``."""
 
 from .flow import Flow, FlowVersion, RunLimit
-from .run import FlowRun, HistoryChunk, RunStatus, StepRecord, TakenEvent
+from .records import StepRecord
+from .run import FlowRun, HistoryChunk, RunStatus, TakenEvent
 from .trigger import Event, Trigger
 from .worker import Worker
 

@@ -1,4 +1,4 @@
-"""Getting rid of history: row by row as ``prune`` does, or a partition at once."""
+"""Getting rid of history: row by row as ``prune`` does, or a partition at once; and flowcontrol on partitions."""
 
 from __future__ import annotations
 
@@ -10,49 +10,64 @@ from flowcontrol.documents import import_flow
 from flowcontrol.engine import execute_run, start_flow
 from flowcontrol.models import FlowRun, HistoryChunk
 from rows import copies, emptied
-from world import fetch
+from world import fetch, value
 
-CHUNKS = HistoryChunk._meta.db_table
+#: What docs/scaling.md recommends. The key is the id, and ids grow with time: ranges of ids are ages.
+PARTITIONED = """\
+ALTER TABLE flowcontrol_historychunk RENAME TO history_before;
+CREATE SEQUENCE history_ids;
+SELECT setval('history_ids', (SELECT coalesce(max(id), 1) FROM history_before));
+CREATE TABLE flowcontrol_historychunk (
+    id bigint NOT NULL DEFAULT nextval('history_ids') PRIMARY KEY,
+    packed text NOT NULL,
+    run_id bigint NOT NULL
+) PARTITION BY RANGE (id);
+CREATE INDEX ON flowcontrol_historychunk (run_id);
+"""
 PARTS = 10
+_CHUNKS = HistoryChunk._meta.db_table
 
 
 @dataclass(frozen=True)
 class Pruned:
+    """So many rows went, of ten times as many."""
+
     rows: int
     delete_seconds: float
     drop_seconds: float
 
 
 def measure(rows: int, tell: Callable[[str], None]) -> Pruned:
-    """A tenth of so many rows goes, from the table as migrations make it and from one in ten partitions by id."""
+    """The oldest tenth goes, from the table as migrations make it and from one with partitions."""
     step = {"id": "s", "action": "builtin.update_state", "config": {"state": {"n": 1}}}
-    import_flow({"flowcontrol": 1, "slug": "history", "name": "History", "steps": [step] * 1})
+    import_flow({"flowcontrol": 1, "slug": "history", "name": "History", "steps": [step]})
     emptied(FlowRun)
-    run = execute_run(start_flow("history").run)
-    copies(HistoryChunk, HistoryChunk.objects.get(run=run).pk, rows - 1)
-    edge = HistoryChunk.objects.order_by("id")[rows // PARTS].pk
-    _partitioned(edge, rows)
-    deleted = _timed(f"DELETE FROM {CHUNKS} WHERE id < {edge}") + _timed(f"VACUUM {CHUNKS}")
-    dropped = _timed("DROP TABLE chunks_0")
+    template = _executed()
+    copies(HistoryChunk, HistoryChunk.objects.get(run=template).pk, rows - 1)
+    fetch(f"VACUUM ANALYZE {_CHUNKS}")
+    edges = [HistoryChunk.objects.order_by("id")[number * (rows // PARTS)].pk for number in range(PARTS)]
+    _partition(edges)
+    deleted = _timed(f"DELETE FROM history_before WHERE id < {edges[1]}") + _timed("VACUUM history_before")
+    dropped = _timed("DROP TABLE history_0")
+    assert value(f"SELECT count(*) FROM {_CHUNKS}") == rows - rows // PARTS
+    assert _executed().history(), "flowcontrol writes to partitions and reads from them"
     found = Pruned(rows // PARTS, deleted, dropped)
     tell(
-        f"{found.rows:,} of {rows:,} rows: DELETE and VACUUM {deleted:.3f} s, DROP of a partition {dropped:.3f} s"
+        f"{found.rows:,} of {rows:,} rows: DELETE and VACUUM {deleted:.2f} s, DROP of a partition {dropped:.2f} s"
     )
-    fetch("DROP TABLE chunks")
     return found
 
 
-def _partitioned(edge: int, rows: int) -> None:
-    """A copy of the table as a deployer may make it: the key is the id, so partitions go by the id, which is age."""
-    fetch(f"CREATE TABLE chunks (LIKE {CHUNKS} INCLUDING DEFAULTS) PARTITION BY RANGE (id)")
-    fetch("ALTER TABLE chunks ADD PRIMARY KEY (id)")
-    fetch("CREATE INDEX ON chunks (run_id)")
-    first = edge - rows // PARTS
-    for number in range(PARTS + 1):
-        low, high = first + number * rows // PARTS, first + (number + 1) * rows // PARTS
-        fetch(f"CREATE TABLE chunks_{number} PARTITION OF chunks FOR VALUES FROM ({low}) TO ({high})")
-    fetch("CREATE TABLE chunks_rest PARTITION OF chunks DEFAULT")
-    fetch(f"INSERT INTO chunks SELECT * FROM {CHUNKS}")
+def _executed() -> FlowRun:
+    return execute_run(start_flow("history").run)
+
+
+def _partition(edges: list[int]) -> None:
+    for statement in PARTITIONED.split(";")[:-1]:
+        fetch(statement)
+    for number, (low, high) in enumerate(zip(edges, [*edges[1:], "MAXVALUE"], strict=True)):
+        fetch(f"CREATE TABLE history_{number} PARTITION OF {_CHUNKS} FOR VALUES FROM ({low}) TO ({high})")
+    fetch(f"INSERT INTO {_CHUNKS} SELECT id, packed, run_id FROM history_before")
 
 
 def _timed(sql: str) -> float:

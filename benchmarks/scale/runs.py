@@ -55,6 +55,9 @@ def measure(count: int, tell: Callable[[str], None]) -> list[Profile]:
 
 def _measure(name: str, keys: dict[str, Any], count: int, tell: Callable[[str], None]) -> Profile:
     slug = _imported(name, keys)
+    if "touch" in name:
+        # Each waits for the disk ten times.
+        count = max(1, count // 10)
     _ready(slug, 50)
     continue_flowruns()
     _ready(slug, count)

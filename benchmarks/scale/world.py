@@ -18,6 +18,7 @@ from django.db import connection
 BENCHMARKS = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(BENCHMARKS), str(BENCHMARKS / "contenders")]
 
+_SLOT = f"flowcontrol_scale_{os.getpid()}"
 _CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -78,6 +79,8 @@ class Cost:
 
 def cost(work: Callable[[], object]) -> Cost:
     backend = value("SELECT pg_backend_pid()")
+    # Temporary: it keeps the log from being removed before it is read, and is gone with this connection.
+    fetch("SELECT pg_create_physical_replication_slot(%s, true, true)", _SLOT)
     place = value("SELECT pg_current_wal_insert_lsn()::text")
     before = _counters(backend)
     began = time.perf_counter()
@@ -85,7 +88,9 @@ def cost(work: Callable[[], object]) -> Cost:
     seconds = time.perf_counter() - began
     after = _counters(backend)
     python, database, *rows = (end - start for start, end in zip(before, after, strict=True))
-    return Cost(seconds, python, database, *_wal_since(place), *rows)
+    log = _wal_since(place)
+    fetch("SELECT pg_drop_replication_slot(%s)", _SLOT)
+    return Cost(seconds, python, database, *log, *rows)
 
 
 def _wal_since(place: str) -> tuple[int, int]:

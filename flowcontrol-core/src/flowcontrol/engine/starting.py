@@ -27,6 +27,7 @@ from .claims import database
 from .clock import Clock
 from .current import current_run
 from .insertion import can_insert, insert_if_published
+from .secrecy import masked_here
 
 __all__ = ["Refused", "Started", "adopt", "check_object", "new_run", "settle", "start_flow"]
 
@@ -84,7 +85,7 @@ def start_flow(
         return _refused(found, model, object_key, "inactive", f'The flow "{slug}" is not active.')
     if found.published_id is None:
         return _refused(found, model, object_key, "unpublished", f'The flow "{slug}" was never published.')
-    run = new_run(found, model, object_key, states.encode(state or {}), at)
+    run = new_run(found, model, object_key, states.encode(masked_here(state or {})), at)
     run.key, run.is_awaited = key, is_awaited
     bounds = _limits_of(found)
     try:

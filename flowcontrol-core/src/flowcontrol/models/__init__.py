@@ -1,5 +1,6 @@
 """Tables and queryset words: facts only. What changes a run lives in ``flowcontrol.engine``."""
 
+from .credential import Credential
 from .flow import Flow, FlowVersion, RunLimit
 from .records import StepRecord
 from .run import FlowRun, HistoryChunk, RunStatus, TakenEvent
@@ -7,6 +8,7 @@ from .trigger import Event, Trigger
 from .worker import Worker
 
 __all__ = [
+    "Credential",
     "Event",
     "Flow",
     "FlowRun",

@@ -138,13 +138,14 @@ class Stretch(Admission):
             if self.visit_count >= slice_end or self.should_stop():
                 yield from self.interrupted(position, most)
                 return
+            here = position
             try:
-                if node.is_plain and self.is_first_try(position):
-                    position, checkpoint = self.plain_steps(position, slice_end)
+                if node.is_plain and self.is_first_try(here):
+                    position, checkpoint = self.plain_steps(here, slice_end)
                 else:
-                    position, checkpoint = yield from self.step(node, position)
+                    position, checkpoint = yield from self.step(node, here)
             except NotCalled:
-                yield from self.interrupted(position, most)
+                yield from self.interrupted(here, most)
                 return
             if checkpoint is not None and not (yield checkpoint):
                 return

@@ -346,7 +346,10 @@ def test_isolated(options: argparse.Namespace, rest: Sequence[str]) -> int:
     build(ready(options), DIST)
     python, _ = find_python(options.python or os.environ.get("FLOWCONTROL_PYTHON", ""))
     statuses = []
-    for distribution in distributions():
+    chosen = [each for each in distributions() if options.only in ("", each.name)]
+    if not chosen:
+        raise Failed(f"--only is one of {', '.join(each.name for each in distributions())}.")
+    for distribution in chosen:
         note(f"{distribution.name}, from its wheel")
         environment = Environment(ROOT / ".venvs" / f"isolated-{distribution.name}", python)
         environment.create()
@@ -459,6 +462,9 @@ def parser() -> argparse.ArgumentParser:
                 "--isolated",
                 action="store_true",
                 help="each distribution against its wheel, in its own environment",
+            )
+            command.add_argument(
+                "--only", default="", metavar="NAME", help="with --isolated, this distribution alone"
             )
             command.add_argument("--coverage", action="store_true", help="measure what the tests run")
             command.add_argument(

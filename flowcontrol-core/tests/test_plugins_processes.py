@@ -35,7 +35,7 @@ execute_from_command_line(sys.argv)
 """
 
 #: Plugins of this repository, which are installed beside those of the test where all distributions are.
-OURS = {"builtin", "celery", "http"}
+OURS = {"builtin", "celery", "django_tasks", "http"}
 
 SERVER = f"""
 import os

@@ -201,6 +201,7 @@ def test_the_core_requires_what_the_architecture_says(wheels: dict[str, Wheel]) 
         "prometheus-client",
         "pytest",
         "pytest-django",
+        "time-machine",
     }
 
 

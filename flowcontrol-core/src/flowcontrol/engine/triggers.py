@@ -24,6 +24,7 @@ from .claims import database
 from .clock import Clock
 from .current import current_run
 from .deadlocks import repeated
+from .secrecy import masked_here
 from .starting import adopt, check_object, new_run, settle
 
 __all__ = ["fire_trigger"]
@@ -50,7 +51,8 @@ def fire_trigger(name: str, obj: Model | None = None, state: Mapping[str, Any] |
     if registry.triggers.get(name) is None:
         logger.warning("trigger type not registered name=%s", name)
     try:
-        repeated(lambda: _fire_in_savepoint(name, obj, state or {}))
+        payload = masked_here(state or {})
+        repeated(lambda: _fire_in_savepoint(name, obj, payload))
     except Exception as error:
         logger.exception("trigger failed name=%s", name)
         if connections[alias].in_atomic_block and connections[alias].needs_rollback:

@@ -63,7 +63,8 @@ def retry_after(reply: Reply, now: datetime) -> float | None:
 
 def _headers(reply: Reply) -> dict[str, str]:
     return {
-        name.lower().replace("-", "_"): _clean(value)[:_LONGEST_HEADER] for name, value in reply.headers.items()
+        name.lower().replace("-", "_"): _clean(value)[:_LONGEST_HEADER]
+        for name, value in reply.headers.items()
     }
 
 
@@ -80,8 +81,18 @@ def _body(reply: Reply, read_as: str) -> Any:
 
 
 def _is_text(kind: str) -> bool:
-    return not kind or kind.startswith("text/") or kind.rpartition("/")[2].rpartition("+")[2] in (
-        "xml", "javascript", "x-www-form-urlencoded", "yaml", "x-ndjson", "json",
+    return (
+        not kind
+        or kind.startswith("text/")
+        or kind.rpartition("/")[2].rpartition("+")[2]
+        in (
+            "xml",
+            "javascript",
+            "x-www-form-urlencoded",
+            "yaml",
+            "x-ndjson",
+            "json",
+        )
     )
 
 

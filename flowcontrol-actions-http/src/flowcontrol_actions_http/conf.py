@@ -22,7 +22,17 @@ from flowcontrol.exceptions import ConfigurationError
 
 from .addresses import METADATA, Network, Policy
 
-__all__ = ["NAME", "SETTINGS", "Certificate", "Setting", "find_unknown", "find_wrong", "get", "on_change", "policy"]
+__all__ = [
+    "NAME",
+    "SETTINGS",
+    "Certificate",
+    "Setting",
+    "find_unknown",
+    "find_wrong",
+    "get",
+    "on_change",
+    "policy",
+]
 
 #: The one name in a project's settings that belongs to this pack.
 NAME = "FLOWCONTROL_HTTP"
@@ -108,7 +118,9 @@ def networks(value: Any) -> tuple[Network, ...]:
             ) from error
         for forbidden in METADATA:
             if network.version == forbidden.version and network.subnet_of(forbidden):  # type: ignore[arg-type]
-                raise ValueError(f"cannot open {item}: {forbidden} is for metadata of machines, and never opened")
+                raise ValueError(
+                    f"cannot open {item}: {forbidden} is for metadata of machines, and never opened"
+                )
         found.append(network)
     return tuple(found)
 
@@ -143,7 +155,9 @@ def proxy(value: Any) -> str | None:
 
 def certificates(value: Any) -> dict[str, Certificate]:
     if not isinstance(value, Mapping):
-        raise ValueError("has to be a mapping of hosts to files, or to pairs of a certificate's file and its key's")
+        raise ValueError(
+            "has to be a mapping of hosts to files, or to pairs of a certificate's file and its key's"
+        )
     return {_host(host): _certificate(given) for host, given in value.items()}
 
 
@@ -207,7 +221,12 @@ SETTINGS: tuple[Setting, ...] = (
         "Hosts for which a flow may switch the verification of certificates off.",
         hosts,
     ),
-    Setting("CONNECT_SECONDS", 5.0, "How long a connection may take to be there, if the step does not say.", seconds),
+    Setting(
+        "CONNECT_SECONDS",
+        5.0,
+        "How long a connection may take to be there, if the step does not say.",
+        seconds,
+    ),
     Setting("READ_SECONDS", 15.0, "How long a server may be silent, if the step does not say.", seconds),
     Setting(
         "TOTAL_SECONDS",
@@ -226,7 +245,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "MAX_REQUEST_BYTES", 10_000_000, "How large the body of a request may be.", integer(1, 1_000_000_000)
     ),
-    Setting("MAX_PAGES", 1_000, "The most pages that http.for_each_page may be told to read.", integer(1, 100_000)),
+    Setting(
+        "MAX_PAGES", 1_000, "The most pages that http.for_each_page may be told to read.", integer(1, 100_000)
+    ),
     Setting("USER_AGENT", "flowcontrol", "What requests say they come from, unless their headers do.", text),
 )
 _BY_NAME = {one.name: one for one in SETTINGS}

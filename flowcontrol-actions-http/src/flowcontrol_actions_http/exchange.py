@@ -13,16 +13,21 @@ import httpx2
 
 from . import conf, pools, tls
 from .deadline import DeadlinePassed, limited
-from .errors import InvalidRequest, InvalidResponse, RequestRefused, RequestTimedOut, ResponseTooLarge, Unreachable
+from .errors import (
+    InvalidRequest,
+    InvalidResponse,
+    RequestRefused,
+    RequestTimedOut,
+    ResponseTooLarge,
+    Unreachable,
+)
 from .targets import Target, target
 
 __all__ = ["Authentication", "Bounds", "Reply", "Sending", "exchange"]
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: What is sent on to another origin. All other headers of the author may be what only the first one should get.
-_FOR_ANYBODY = frozenset(
-    {"accept", "accept-language", "content-type", "idempotency-key", "user-agent"}
-)
+_FOR_ANYBODY = frozenset({"accept", "accept-language", "content-type", "idempotency-key", "user-agent"})
 #: What httpx unpacks with nothing but Python's own library.
 _ENCODINGS = "gzip, deflate"
 
@@ -31,10 +36,7 @@ class Authentication(Protocol):
     """A credential at work."""
 
     def applied(self, request: httpx2.Request) -> httpx2.Request:
-        """The request as it is sent."""
-
-    def allows(self, host: str) -> bool:
-        """Whether it may be sent there."""
+        """The request as it is sent. Raises ``CredentialNotAllowed`` where the credential may not go."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,12 @@ def _answered(sending: Sending, found: Target, bounds: Bounds) -> Iterator[httpx
             headers=request.headers.raw,
             content=request.content,
             extensions={
-                "timeout": {"connect": bounds.connect, "read": bounds.read, "write": bounds.read, "pool": bounds.total}
+                "timeout": {
+                    "connect": bounds.connect,
+                    "read": bounds.read,
+                    "write": bounds.read,
+                    "pool": bounds.total,
+                }
             },
         )
     )
@@ -149,7 +156,7 @@ class _Body(httpx2.SyncByteStream):
 
 def _request(sending: Sending, found: Target) -> httpx2.Request:
     headers = httpx2.Headers({"Accept": "*/*", "User-Agent": conf.get("USER_AGENT")})
-    headers.update(sending.headers)
+    headers.update(httpx2.Headers(sending.headers, encoding="utf-8"))
     # Not for the author to choose: what we cannot unpack would be read as it is.
     headers["Accept-Encoding"] = _ENCODINGS
     try:
@@ -164,7 +171,12 @@ def _request(sending: Sending, found: Target) -> httpx2.Request:
 def _read(response: httpx2.Response, most: int) -> bytes:
     """The unpacked body. What is too large is found out while it comes, and the rest is not read."""
     announced = response.headers.get("content-length", "")
-    if announced.isascii() and announced.isdecimal() and int(announced[:20]) > most and not _is_packed(response):
+    if (
+        announced.isascii()
+        and announced.isdecimal()
+        and int(announced[:20]) > most
+        and not _is_packed(response)
+    ):
         raise _too_large(response, most)
     parts, size = [], 0
     for part in response.iter_bytes():
@@ -197,7 +209,7 @@ def _told(found: Target, bounds: Bounds) -> Iterator[None]:
     except DeadlinePassed:
         raise RequestTimedOut(f"{found.told}: not answered within {bounds.total:g} s.") from None
     except httpcore2.TimeoutException as error:
-        raise RequestTimedOut(f"{found.told}: {error or 'not answered in time'}.") from error
+        raise RequestTimedOut(f"{found.told}: {str(error) or 'not answered in time'}.") from error
     except (httpcore2.LocalProtocolError, httpcore2.UnsupportedProtocol) as error:
         raise InvalidRequest(f"{found.told}: {error}.") from error
     except (httpcore2.RemoteProtocolError, httpx2.DecodingError) as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,9 +29,19 @@ _ = catalogue("flowcontrol_actions_http")
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 #: Headers that the request makes itself, or that are for credentials.
-_OWN = frozenset({"host", "content-length", "transfer-encoding", "connection", "te", "upgrade", "accept-encoding"})
+_OWN = frozenset(
+    {"host", "content-length", "transfer-encoding", "connection", "te", "upgrade", "accept-encoding"}
+)
 _FOR_CREDENTIALS = frozenset(
-    {"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-auth-token", "x-access-token"}
+    {
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "x-api-key",
+        "api-key",
+        "x-auth-token",
+        "x-access-token",
+    }
 )
 
 
@@ -49,7 +58,9 @@ def is_readable(name: str) -> bool:
 def require_readable(name: str) -> None:
     if not is_readable(name):
         raise ValidationError(
-            _("“%(name)s” is no name that expressions can read: letters, digits and _ make one, and no word of theirs."),
+            _(
+                "“%(name)s” is no name that expressions can read: letters, digits and _ make one, and no word of theirs."
+            ),
             code="name",
             params={"name": name},
         )
@@ -95,7 +106,9 @@ def _template(name: str, value: Any) -> Template:
         value = "true" if value else "false"
     if not isinstance(value, str | int | float):
         raise ValidationError(
-            _("%(name)s: give a text, a number, true or false, or a list of these."), code="text", params={"name": name}
+            _("%(name)s: give a text, a number, true or false, or a list of these."),
+            code="text",
+            params={"name": name},
         )
     try:
         return compile_template(str(value))
@@ -111,7 +124,9 @@ class HeadersField(TextsField):
 
     def clean_name(self, name: str) -> str:
         if not _TOKEN.fullmatch(name):
-            raise ValidationError(_("“%(name)s” is no name of a header."), code="header", params={"name": name})
+            raise ValidationError(
+                _("“%(name)s” is no name of a header."), code="header", params={"name": name}
+            )
         if name.lower() in _OWN:
             raise ValidationError(
                 _("%(name)s is made by the request itself."), code="own", params={"name": name}
@@ -210,7 +225,9 @@ class StatusesField(forms.CharField):
 
     takes = "statuses: `200-299, 404`"
     default_error_messages = {
-        "statuses": _("“%(value)s” names no statuses. Write numbers from 100 to 599, and ranges: “200-299, 404”.")
+        "statuses": _(
+            "“%(value)s” names no statuses. Write numbers from 100 to 599, and ranges: “200-299, 404”."
+        )
     }
 
     def clean(self, value: Any) -> Statuses:
@@ -227,5 +244,3 @@ class StatusesField(forms.CharField):
         if first > last:
             raise ValidationError(self.error_messages["statuses"], code="statuses", params={"value": part})
         return first, last
-
-

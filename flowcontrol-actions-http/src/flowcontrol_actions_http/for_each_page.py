@@ -123,7 +123,8 @@ class PagesForm(RequestForm):
             self.add_error("next", ValidationError(_("Say where the answer has the next one."), code="next"))
         if paging == "number" and not cleaned.get("items") and "items" not in self.errors:
             self.add_error(
-                "items", ValidationError(_("Say where a page has its items: an empty list ends it."), code="items")
+                "items",
+                ValidationError(_("Say where a page has its items: an empty list ends it."), code="items"),
             )
         return cleaned
 
@@ -166,7 +167,9 @@ class ForEachPage(BaseAction):
     def _end(self, context: ActionContext) -> Decision:
         if context.config["when_more"] == "stop":
             return Next()
-        raise TooManyPages(f"There are more than {context.config['max_pages']} pages, the most that the step reads.")
+        raise TooManyPages(
+            f"There are more than {context.config['max_pages']} pages, the most that the step reads."
+        )
 
     def _page(self, context: ActionContext) -> Decision:
         config, memory = context.config, context.locals
@@ -205,7 +208,9 @@ class ForEachPage(BaseAction):
         if found in (None, "", False):
             return ""
         if isinstance(found, bool) or not isinstance(found, str | int):
-            raise InvalidResponse(f"“{config['next'].source}” gives a {type(found).__name__}, which leads to no page.")
+            raise InvalidResponse(
+                f"“{config['next'].source}” gives a {type(found).__name__}, which leads to no page."
+            )
         if config["paging"] == "url":
             return str(joined(here, str(found)))
         return str(here.copy_set_param(config["parameter"] or "cursor", str(found)))

@@ -22,8 +22,12 @@ class Basic(CredentialKind):
     label = _("User name and password (basic)")
 
     class Form(CredentialForm):
-        username = forms.CharField(label=_("User name"), help_text=_("As the service knows it; no colon in it."))
-        password = SecretField(label=_("Password"), help_text=_("Sent with each request, in its header Authorization."))
+        username = forms.CharField(
+            label=_("User name"), help_text=_("As the service knows it; no colon in it.")
+        )
+        password = SecretField(
+            label=_("Password"), help_text=_("Sent with each request, in its header Authorization.")
+        )
 
         def clean_username(self) -> str:
             name: str = self.cleaned_data["username"]
@@ -89,7 +93,9 @@ class OAuth2Client(CredentialKind):
         client_id = forms.CharField(label=_("Client ID"), help_text=_("As the service shows it."))
         client_secret = SecretField(label=_("Client secret"), help_text=_("As the service shows it."))
         scope = forms.CharField(
-            label=_("Scope"), required=False, help_text=_("Separated by spaces. Empty: what the service gives.")
+            label=_("Scope"),
+            required=False,
+            help_text=_("Separated by spaces. Empty: what the service gives."),
         )
         audience = forms.CharField(
             label=_("Audience"), required=False, help_text=_("Where a service asks for it. Mostly empty.")
@@ -99,7 +105,9 @@ class OAuth2Client(CredentialKind):
             choices=[("header", _("Header (basic)")), ("body", _("Fields of the body"))],
             initial="header",
             required=False,
-            help_text=_("How client ID and secret are sent. Services take a header, unless they say otherwise."),
+            help_text=_(
+                "How client ID and secret are sent. Services take a header, unless they say otherwise."
+            ),
         )
 
         def clean_send_as(self) -> str:
@@ -113,7 +121,9 @@ class OAuth2Client(CredentialKind):
                 raise ValidationError(_("This is no URL."), code="url") from error
             is_closed = url.scheme == "https" or (url.scheme == "http" and not get("GUARD"))
             if not is_closed or not url.host or url.userinfo:
-                raise ValidationError(_("Enter a URL that begins with https:// and has no user in it."), code="url")
+                raise ValidationError(
+                    _("Enter a URL that begins with https:// and has no user in it."), code="url"
+                )
             return text
 
 

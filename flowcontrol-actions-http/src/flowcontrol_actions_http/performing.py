@@ -30,7 +30,9 @@ def performed(context: ActionContext, url: str = "") -> dict[str, Any]:
     if reply.status == 401 and isinstance(ready.authentication, Authenticated):
         # A token may have been withdrawn before its time.
         reply = exchange(ready, limits) if ready.authentication.is_renewed() else reply
-    found = answer(reply, context.config["read_as"] if _is_expected(context, reply) else "auto", _secrets(ready))
+    found = answer(
+        reply, context.config["read_as"] if _is_expected(context, reply) else "auto", _secrets(ready)
+    )
     context.log.info("%s answered with %s", reply.url.host, reply.status)
     if not _is_expected(context, reply):
         raise _unexpected(context, ready, reply, found)

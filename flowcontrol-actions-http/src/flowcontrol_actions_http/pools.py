@@ -45,7 +45,9 @@ def _made(profile: tls.Profile) -> httpcore2.ConnectionPool:
         max_connections=None,
         max_keepalive_connections=_MOST_IDLE,
         keepalive_expiry=_IDLE_SECONDS,
-        network_backend=guard.Backend(conf.policy(), exempt="" if url is None else url.raw_host.decode("ascii")),
+        network_backend=guard.Backend(
+            conf.policy(), exempt="" if url is None else url.raw_host.decode("ascii")
+        ),
     )
 
 

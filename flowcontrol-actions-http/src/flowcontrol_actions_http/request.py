@@ -37,7 +37,9 @@ class Request(BaseAction):
             label=_("Save as"),
             required=False,
             max_length=100,
-            help_text=_("The key of the state for the whole answer: its status, headers, body and url. Empty: none."),
+            help_text=_(
+                "The key of the state for the whole answer: its status, headers, body and url. Empty: none."
+            ),
         )
         save = ExpressionsField(
             label=_("Save parts"),

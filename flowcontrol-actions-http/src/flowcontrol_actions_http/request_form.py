@@ -46,7 +46,9 @@ class RequestForm(ActionForm):
         label=_("Credential"),
         kinds=KINDS,
         required=False,
-        help_text=_("By whose right: the name of a credential. It is sent to the hosts that it allows, and no other."),
+        help_text=_(
+            "By whose right: the name of a credential. It is sent to the hosts that it allows, and no other."
+        ),
     )
     expect = StatusesField(
         label=_("Expected statuses"),
@@ -59,7 +61,9 @@ class RequestForm(ActionForm):
         required=False,
         initial="auto",
         choices=[(one, one) for one in READ_AS],
-        help_text=_("“auto” goes by the type that the server says: JSON is parsed, text is text, all else base64."),
+        help_text=_(
+            "“auto” goes by the type that the server says: JSON is parsed, text is text, all else base64."
+        ),
     )
     max_bytes = forms.IntegerField(
         label=_("Largest response"),
@@ -130,16 +134,17 @@ class RequestForm(ActionForm):
         return given
 
     def clean_connect_seconds(self) -> float:
-        return self.cleaned_data["connect_seconds"] or conf.get("CONNECT_SECONDS")
+        return float(self.cleaned_data["connect_seconds"] or conf.get("CONNECT_SECONDS"))
 
     def clean_read_seconds(self) -> float:
-        return self.cleaned_data["read_seconds"] or conf.get("READ_SECONDS")
+        return float(self.cleaned_data["read_seconds"] or conf.get("READ_SECONDS"))
 
     def clean_verify(self) -> bool:
         is_verified: bool = self.cleaned_data["verify"]
         if not is_verified and not conf.get("UNVERIFIED_HOSTS"):
             raise ValidationError(
-                _("The deployer lets no flow do without (FLOWCONTROL_HTTP[“UNVERIFIED_HOSTS”])."), code="verify"
+                _("The deployer lets no flow do without (FLOWCONTROL_HTTP[“UNVERIFIED_HOSTS”])."),
+                code="verify",
             )
         return is_verified
 
@@ -170,7 +175,9 @@ class BodyForm(RequestForm):
     file = FileField(
         label=_("Body: file"),
         required=False,
-        help_text=_("A file of the object, such as “object.invoice”: the body itself, or a field of the form."),
+        help_text=_(
+            "A file of the object, such as “object.invoice”: the body itself, or a field of the form."
+        ),
     )
     file_field = forms.CharField(
         label=_("Field of the file"),
@@ -189,7 +196,18 @@ class BodyForm(RequestForm):
         ),
     )
 
-    field_order = ("method", "url", "query", "headers", "json", "form", "text", "file", "file_field", "credential")
+    field_order = (
+        "method",
+        "url",
+        "query",
+        "headers",
+        "json",
+        "form",
+        "text",
+        "file",
+        "file_field",
+        "credential",
+    )
 
     def clean_method(self) -> str:
         return self.cleaned_data["method"] or "GET"

@@ -91,7 +91,9 @@ def _fetched(credential: Credential, bounds: Bounds) -> tuple[str, float]:
     if is_in_body:
         further |= {"client_secret": values["client_secret"]}
     body = client.prepare_request_body(
-        scope=values["scope"].split() if values.get("scope") else None, include_client_id=is_in_body, **further
+        scope=values["scope"].split() if values.get("scope") else None,
+        include_client_id=is_in_body,
+        **further,
     )
     headers = [("Content-Type", "application/x-www-form-urlencoded"), ("Accept", "application/json")]
     if not is_in_body:
@@ -116,9 +118,13 @@ def _read(client: BackendApplicationClient, credential: Credential, reply: Reply
         found = client.parse_request_body_response(reply.content.decode("utf-8", "replace"))
     except OAuth2Error as error:
         # Not its description: that may repeat what was sent.
-        raise UnexpectedStatus(f"{whose}: {error.error or 'its server refused'} (status {reply.status}).") from None
+        raise UnexpectedStatus(
+            f"{whose}: {error.error or 'its server refused'} (status {reply.status})."
+        ) from None
     except (ValueError, TypeError, AttributeError):
-        raise InvalidResponse(f"{whose}: the answer of its server cannot be read (status {reply.status}).") from None
+        raise InvalidResponse(
+            f"{whose}: the answer of its server cannot be read (status {reply.status})."
+        ) from None
     given = found.get("access_token")
     if not isinstance(given, str) or reply.status != 200:
         raise InvalidResponse(f"{whose}: its server answered with the status {reply.status} and no token.")
@@ -136,7 +142,9 @@ def _lifetime(told: object) -> float:
 def _forked() -> None:
     """The locks of the parent may be held by threads that are not here."""
     global _kept  # noqa: PLW0603
-    _kept = {key: _Kept(token=kept.token, until=kept.until, is_used=kept.is_used) for key, kept in _kept.items()}
+    _kept = {
+        key: _Kept(token=kept.token, until=kept.until, is_used=kept.is_used) for key, kept in _kept.items()
+    }
 
 
 if hasattr(os, "register_at_fork"):

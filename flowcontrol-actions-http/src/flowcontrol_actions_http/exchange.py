@@ -115,7 +115,7 @@ def _redirected(sending: Sending, before: Target, onward: Target, status: int) -
 
 @contextmanager
 def _answered(sending: Sending, found: Target, bounds: Bounds) -> Iterator[httpx2.Response]:
-    profile = tls.profile(found.host, is_verified=sending.is_verified)
+    profile = tls.profile(found.scheme, found.host, is_verified=sending.is_verified)
     request = _request(sending, found)
     response = pools.pool(profile).handle_request(
         httpcore2.Request(

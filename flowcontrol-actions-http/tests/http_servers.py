@@ -42,9 +42,13 @@ class LocalServer:
     """A server of HTTP 1.1 with a thread for each connection. What it answers is said path by path."""
 
     context: ssl.SSLContext | None = None
+    #: One that listens already; a new one otherwise.
+    listening: socket.socket | None = None
     host: str = "127.0.0.1"
     answers: dict[str, Answer] = field(default_factory=dict)
     seen: list[Seen] = field(default_factory=list)
+    #: What is answered to all other paths.
+    otherwise: Answer = field(default_factory=lambda: missing)
     most_at_once: int = 0
     at_once: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -74,12 +78,12 @@ class LocalServer:
                     world.at_once += 1
                     world.most_at_once = max(world.most_at_once, world.at_once)
                 try:
-                    world.answers.get(path, missing)(self, seen)
+                    world.answers.get(path, world.otherwise)(self, seen)
                 finally:
                     with world.lock:
                         world.at_once -= 1
 
-            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = answer
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = do_CONNECT = answer
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -93,7 +97,10 @@ class LocalServer:
             def handle_error(self, *_: Any) -> None:
                 pass
 
-        self.server = Server((self.host, 0), Handler)
+        self.server = Server((self.host, 0), Handler, bind_and_activate=self.listening is None)
+        if self.listening is not None:
+            self.server.socket.close()
+            self.server.socket = self.listening
         if self.context is not None:
             self.server.socket = self.context.wrap_socket(
                 self.server.socket, server_side=True, do_handshake_on_connect=False
@@ -109,7 +116,8 @@ class LocalServer:
 
     @property
     def port(self) -> int:
-        return self.server.server_address[1]
+        listening = self.listening or self.server.socket
+        return int(listening.getsockname()[1])
 
     def url(self, path: str = "/", host: str = "") -> str:
         return f"http{'s' if self.context else ''}://{host or self.host}:{self.port}{path}"

@@ -1,13 +1,56 @@
 """What every pack is held to. See https://pypi.org/project/flowcontrol-core/."""
 
+import socket
+
+import pytest
 from flowcontrol.testing import PackConformance
+from http_servers import OPEN, LocalServer, reply
+
+#: Samples are data of a class, so the server is there before the tests are.
+WORLD = LocalServer(listening=socket.create_server(("127.0.0.1", 0)))
+
+
+def paged(handler, seen):
+    link = {} if "p=2" in seen.path else {"Link": '<?p=2>; rel="next"'}
+    reply(handler, b"[1, 2]", 200, {"Content-Type": "application/json", **link})
+
+
+# Not of the module: tests with a transaction of their own come after those of other modules.
+@pytest.fixture(scope="session", autouse=True)
+def _world():
+    with WORLD:
+        WORLD.says("/things", {"id": 1})
+        WORLD.says("/gone", {"error": "gone"}, 404)
+        WORLD.answers["/pages"] = paged
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _open(settings):
+    settings.FLOWCONTROL_HTTP = OPEN
 
 
 class TestHttp(PackConformance):
     pack = "http"
     samples = {
         "http.request": [
-            {"text": "plain"},
-            {"text": "{{ run.id }} runs", "key": "told"},
-        ]
+            {"url": WORLD.url("/things"), "save_as": "answer"},
+            {
+                "method": "POST",
+                "url": WORLD.url("/things"),
+                "query": {"run": "{{ run.id }}"},
+                "json": {"at": "now", "text": "'plain'"},
+                "save": {"id": "response.body.id"},
+            },
+            {"method": "DELETE", "url": WORLD.url("/gone"), "expect": "200-299, 404", "read_as": "text"},
+        ],
+        "http.for_each_page": [
+            {"url": WORLD.url("/pages"), "items": "response.body", "variable": "part"},
+            {"url": WORLD.url("/pages"), "paging": "cursor", "next": "''", "max_pages": 3},
+        ],
     }
+    expected_failures = {"P5": "the project has no public address yet"}
+
+    def count_effects(self, action: str) -> int:
+        """What a server that heeds the header does once."""
+        return len({seen.headers.get("idempotency-key", seen.path) for seen in WORLD.seen})

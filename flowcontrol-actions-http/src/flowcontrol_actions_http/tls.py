@@ -38,7 +38,11 @@ def profile(scheme: str, host: str, *, is_verified: bool = True) -> Profile:
             'FLOWCONTROL_HTTP["UNVERIFIED_HOSTS"]; an authority of your own is trusted with "CA_FILE".'
         )
     known = [pattern for pattern in conf.get("CLIENT_CERTIFICATES") if is_listed(host, (pattern,))]
-    return Profile(True, is_verified, max(known, key=len, default=""))
+    return Profile(True, is_verified, max(known, key=_exactness, default=""))
+
+
+def _exactness(pattern: str) -> tuple[bool, int]:
+    return not pattern.startswith("*"), len(pattern)
 
 
 def context(wanted: Profile) -> ssl.SSLContext:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -14,10 +15,10 @@ from .. import models
 from ..credentials import CredentialForm, CredentialKind, is_host_pattern
 from ..exceptions import CredentialInvalid
 from ..registry import credential_kinds
-from .reading import may_read_variable
+from .reading import variable_problem
 from .seals import seal
 
-__all__ = ["save_credential", "store"]
+__all__ = ["save_credential", "stand_ins", "store"]
 
 
 def save_credential(
@@ -32,16 +33,22 @@ def save_credential(
     kind_class = credential_kinds.load(kind)
     row = models.Credential.objects.filter(name=name).first() or models.Credential(name=name)
     row.kind, row.hosts, row.variables = kind, [host.lower() for host in hosts], dict(variables or {})
-    form = kind_class.Form({**values, **_stand_ins(kind_class, row.variables)})
-    wrong = [*_wrong(row, kind_class), *(f"the field {field}" for field in form.errors)]
+    form = kind_class.Form({**values, **stand_ins(kind_class, row.variables)})
+    wrong = [
+        *_wrong(row, kind_class),
+        *(f"the field {field}" for field in form.errors if field not in row.variables),
+    ]
     if wrong:
         raise CredentialInvalid(f'The credential "{name}" cannot be stored. Mend: {"; ".join(wrong)}.')
     store(row, form)
 
 
-def _stand_ins(kind: type[CredentialKind], variables: Mapping[str, str]) -> dict[str, str]:
-    """Something for each secret that comes from the environment, which this process need not have."""
-    return dict.fromkeys(kind.Form.secret_names() & variables.keys(), "•" * 64)
+def stand_ins(kind: type[CredentialKind], variables: Mapping[str, str]) -> dict[str, str]:
+    """What the form of a kind gets for secrets that come from the environment, which this process need not have."""
+    return {
+        name: os.environ.get(variables[name]) or "•" * 32
+        for name in kind.Form.secret_names() & variables.keys()
+    }
 
 
 def _wrong(row: models.Credential, kind: type[CredentialKind]) -> list[str]:
@@ -50,11 +57,7 @@ def _wrong(row: models.Credential, kind: type[CredentialKind]) -> list[str]:
         told.append('the hosts, of which it needs some ("*" for any)')
     secret = kind.Form.secret_names()
     told += [f"the variable of {field}, which is no secret field" for field in row.variables.keys() - secret]
-    told += [
-        f'the variable {one}, which FLOWCONTROL["CREDENTIAL_VARIABLES"] does not allow'
-        for one in row.variables.values()
-        if not may_read_variable(one)
-    ]
+    told += [problem for one in row.variables.values() if (problem := variable_problem(one))]
     try:
         validate_slug(row.name)
     except ValidationError:
@@ -63,7 +66,10 @@ def _wrong(row: models.Credential, kind: type[CredentialKind]) -> list[str]:
 
 
 def store(row: models.Credential, form: CredentialForm) -> None:
-    """Write a row with what a valid form of its kind holds. Raises ``ConfigurationError`` without keys."""
+    """Write a row with what a form of its kind holds, which has to be valid but for what comes from variables.
+
+    Raises ``ConfigurationError`` without keys.
+    """
     secret = form.secret_names()
     cleaned = form.cleaned_data
     public = {name: value for name, value in cleaned.items() if name not in secret}

@@ -147,7 +147,10 @@ class LocalServer:
 
 
 def reply(
-    handler: BaseHTTPRequestHandler, content: bytes, status: int = 200, headers: Mapping[str, str] | None = None
+    handler: BaseHTTPRequestHandler,
+    content: bytes,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
 ) -> None:
     handler.send_response(status)
     for name, value in (headers or {}).items():
@@ -200,7 +203,9 @@ class Listener:
                 self.connections += 1
                 connection.settimeout(5)
                 connection.recv(65_536)
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\ninside!")
+                connection.sendall(
+                    b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\ninside!"
+                )
 
 
 @contextmanager

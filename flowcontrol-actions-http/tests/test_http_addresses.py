@@ -5,9 +5,10 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
-from flowcontrol_actions_http.addresses import Policy, parsed
 from hypothesis import given
 from hypothesis import strategies as st
+
+from flowcontrol_actions_http.addresses import Policy, parsed
 
 ON, OFF = Policy(), Policy(is_on=False)
 EVERYTHING = Policy(networks=(ip_network("0.0.0.0/0"), ip_network("::/0")), hosts=("*.test",))
@@ -69,7 +70,10 @@ def test_a_network_is_closed_from_its_first_to_its_last_address(network, number,
     assert OFF.refusal(one) == ""
 
 
-@pytest.mark.parametrize("text", ["1.1.1.1", "8.8.8.8", "93.184.216.34", "2606:4700::1111", "2a00:1450:4001::200e", "2001:4860::8888"])
+@pytest.mark.parametrize(
+    "text",
+    ["1.1.1.1", "8.8.8.8", "93.184.216.34", "2606:4700::1111", "2a00:1450:4001::200e", "2001:4860::8888"],
+)
 def test_the_public_internet_is_open(text):
     assert ON.refusal(ip_address(text)) == ""
 
@@ -133,7 +137,13 @@ def test_a_host_that_the_deployer_opened_may_have_any_address_but_those_of_metad
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("127.0.0.1", "127.0.0.1"), ("[::1]", "::1"), ("fe80::1%eth0", "fe80::1"), ("0x7f.1", None), ("a.test", None)],
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("[::1]", "::1"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("0x7f.1", None),
+        ("a.test", None),
+    ],
 )
 def test_only_what_is_an_address_is_read_as_one(text, expected):
     assert parsed(text) == (None if expected is None else ip_address(expected))

@@ -12,11 +12,11 @@ from flowcontrol.documents import import_flow
 from flowcontrol.engine import execute_run, start_flow
 from flowcontrol.models import Credential
 from flowcontrol.registry import preserved, register_credential_kind
-from flowcontrol_actions_http import kinds, tokens
 from http_servers import LocalServer, reply
 
-pytest_plugins = ["http_world"]
+from flowcontrol_actions_http import kinds, tokens
 
+pytest_plugins = ["http_world"]
 
 
 class Other(CredentialKind):
@@ -86,7 +86,9 @@ def test_a_host_that_the_credential_does_not_allow_gets_nothing(run_flow, server
     server.says("/")
     result = run_flow(step(server.url()), status="failed")
     assert server.seen == []
-    assert 'The credential "acme" may not be sent to 127.0.0.1. Its hosts are api.example.org' in result.reason
+    assert (
+        'The credential "acme" may not be sent to 127.0.0.1. Its hosts are api.example.org' in result.reason
+    )
 
 
 def test_a_redirect_to_another_host_does_not_get_it_even_where_it_would_be_allowed(run_flow, server, kind):
@@ -113,7 +115,9 @@ def test_another_port_of_the_same_host_is_another_origin(run_flow, server, kind)
 
 
 @pytest.mark.parametrize("becomes", ["gone", "another kind"])
-def test_a_credential_that_will_not_do_any_more_fails_the_step_which_sends_nothing(server, credentials, becomes):
+def test_a_credential_that_will_not_do_any_more_fails_the_step_which_sends_nothing(
+    server, credentials, becomes
+):
     credentials("acme", "http.bearer", {"token": SECRET}, hosts=HERE)
     flow = import_flow({"flowcontrol": 1, "slug": "asks", "name": "Asks", "steps": [step(server.url())]})
     with preserved():
@@ -163,7 +167,9 @@ def oauth(credentials, server, reachable):
     tokens._kept.clear()
 
 
-def test_a_token_is_fetched_once_and_used_until_shortly_before_it_expires(run_flow, server, oauth, monkeypatch):
+def test_a_token_is_fetched_once_and_used_until_shortly_before_it_expires(
+    run_flow, server, oauth, monkeypatch
+):
     given, _ = oauth
     run_flow(step(server.url()), {**step(server.url()), "id": "again"})
     (asked,) = given
@@ -215,7 +221,7 @@ def test_a_token_is_masked_as_the_secret_is(run_flow, server, oauth, caplog):
     caplog.set_level(logging.DEBUG)
     result = run_flow(step(server.url(), save_as="answer"))
     assert "token-1" not in result.run.state_json + str(result) + caplog.text
-    assert result.state["answer"]["body"].startswith("Bearer •••")
+    assert result.state["answer"]["body"].startswith("Bearer [secret]")
 
 
 @pytest.mark.parametrize(
@@ -259,9 +265,21 @@ def test_a_token_comes_from_no_closed_address(run_flow, server, credentials, rea
         (kinds.Basic.Form, {"username": "a:b", "password": SECRET}, "username"),
         (kinds.ApiKey.Form, {"key": SECRET, "name": "a b"}, "name"),
         (kinds.ApiKey.Form, {"key": SECRET, "place": "body"}, "place"),
-        (kinds.OAuth2Client.Form, {"token_url": "http://a.test/", "client_id": "a", "client_secret": SECRET}, "token_url"),
-        (kinds.OAuth2Client.Form, {"token_url": "https://u:p@a.test/", "client_id": "a", "client_secret": SECRET}, "token_url"),
-        (kinds.OAuth2Client.Form, {"token_url": "nothing", "client_id": "a", "client_secret": SECRET}, "token_url"),
+        (
+            kinds.OAuth2Client.Form,
+            {"token_url": "http://a.test/", "client_id": "a", "client_secret": SECRET},
+            "token_url",
+        ),
+        (
+            kinds.OAuth2Client.Form,
+            {"token_url": "https://u:p@a.test/", "client_id": "a", "client_secret": SECRET},
+            "token_url",
+        ),
+        (
+            kinds.OAuth2Client.Form,
+            {"token_url": "nothing", "client_id": "a", "client_secret": SECRET},
+            "token_url",
+        ),
         (kinds.Bearer.Form, {"token": ""}, "token"),
     ],
 )

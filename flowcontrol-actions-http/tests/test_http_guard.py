@@ -6,9 +6,10 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from http_servers import OPEN, Listener, LocalServer
+
 from flowcontrol_actions_http.errors import InvalidRequest, RequestFailed, RequestRefused
 from flowcontrol_actions_http.exchange import Bounds, Sending, exchange
-from http_servers import OPEN, Listener, LocalServer
 
 pytest_plugins = ["http_world"]
 
@@ -132,7 +133,9 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
             found.asked.append(host)
             if host not in NAMES:
                 return real_look_up(host, port, *arguments, **options)
-            return [answer for text in NAMES[host] for answer in real_look_up(text, port, *arguments, **options)]
+            return [
+                answer for text in NAMES[host] for answer in real_look_up(text, port, *arguments, **options)
+            ]
 
         with monkeypatch.context() as patch:
             patch.setattr(socket.socket, "connect", connect)
@@ -248,7 +251,9 @@ def half_open(settings, *, is_on: bool) -> None:
         *((LEADS_INSIDE[0], status, 2) for status in (301, 303, 307, 308)),
     ],
 )
-def test_a_redirect_leads_nowhere_that_the_flow_could_not_call_itself(settings, outside, location, status, hops):
+def test_a_redirect_leads_nowhere_that_the_flow_could_not_call_itself(
+    settings, outside, location, status, hops
+):
     with Listener() as inside:
         for hop in range(1, hops):
             outside.redirects(f"/{hop}", f"/{hop + 1}", 302)
@@ -263,7 +268,9 @@ def test_a_redirect_leads_nowhere_that_the_flow_could_not_call_itself(settings, 
         assert len(outside.seen) == 2 * hops
 
 
-@pytest.mark.parametrize("location", ["file:///etc/passwd", "http://a:b@127.0.0.9/", "gopher://127.0.0.9/", "http://["])
+@pytest.mark.parametrize(
+    "location", ["file:///etc/passwd", "http://a:b@127.0.0.9/", "gopher://127.0.0.9/", "http://["]
+)
 def test_a_redirect_to_what_is_no_url_of_the_web_fails(settings, outside, location):
     half_open(settings, is_on=True)
     outside.redirects("/", location)

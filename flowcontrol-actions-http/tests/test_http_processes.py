@@ -11,9 +11,10 @@ from flowcontrol.documents import import_flow
 from flowcontrol.engine import continue_flowruns, start_flow
 from flowcontrol.models import FlowRun
 from flowcontrol.signals import run_finished
+from http_servers import reply
+
 from flowcontrol_actions_http import pools, tls
 from flowcontrol_actions_http.exchange import Bounds, Sending, exchange
-from http_servers import reply
 
 pytest_plugins = ["http_world"]
 
@@ -61,7 +62,8 @@ def test_a_fork_in_the_middle_of_requests_waits_for_no_lock_of_its_parent(server
     server.says("/slow", b"", after=0.5)
     server.says("/", b"fine")
     threads = [
-        threading.Thread(target=exchange, args=(Sending("GET", server.url("/slow")), BOUNDS)) for _ in range(5)
+        threading.Thread(target=exchange, args=(Sending("GET", server.url("/slow")), BOUNDS))
+        for _ in range(5)
     ]
     for thread in threads:
         thread.start()
@@ -96,7 +98,11 @@ def test_fifty_requests_and_more_are_under_way_at_once_and_no_other_run_is_held_
         reply(handler, b'{"a": 1}', 200, {"Content-Type": "application/json"})
 
     server.answers["/"] = answer
-    ask = {"id": "ask", "action": "http.request", "config": {"url": server.url(), "save": {"a": "response.body.a"}}}
+    ask = {
+        "id": "ask",
+        "action": "http.request",
+        "config": {"url": server.url(), "save": {"a": "response.body.a"}},
+    }
     asking = import_flow({"flowcontrol": 1, "slug": "asks", "name": "Asks", "steps": [ask]})
     other = import_flow({"flowcontrol": 1, "slug": "other", "name": "Other", "steps": []})
     for _ in range(100):

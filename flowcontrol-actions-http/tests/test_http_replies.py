@@ -12,6 +12,8 @@ import zlib
 
 import brotli
 import pytest
+from http_servers import raw_server
+
 from flowcontrol_actions_http.errors import (
     InvalidResponse,
     RequestFailed,
@@ -20,7 +22,6 @@ from flowcontrol_actions_http.errors import (
     Unreachable,
 )
 from flowcontrol_actions_http.exchange import Bounds, Sending, exchange
-from http_servers import raw_server
 
 pytest_plugins = ["http_world"]
 pytestmark = pytest.mark.usefixtures("reachable")
@@ -76,9 +77,13 @@ def test_what_is_packed_many_times_over_is_refused(server):
         ask(server.url())
 
 
-def chunks(connection: socket.socket, part: bytes, *, times: int, every: float = 0.0, head: bytes = b"") -> int:
+def chunks(
+    connection: socket.socket, part: bytes, *, times: int, every: float = 0.0, head: bytes = b""
+) -> int:
     """How many were sent before the other side had enough."""
-    connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n" + head + b"Transfer-Encoding: chunked\r\n\r\n")
+    connection.sendall(
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\n" + head + b"Transfer-Encoding: chunked\r\n\r\n"
+    )
     for number in range(times):
         try:
             connection.sendall(b"%x\r\n%b\r\n" % (len(part), part))
@@ -140,7 +145,9 @@ def informational(connection: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("part", SLOW)
-def test_a_server_that_is_never_silent_for_long_is_not_waited_for_longer_than_the_whole_limit(reachable, part):
+def test_a_server_that_is_never_silent_for_long_is_not_waited_for_longer_than_the_whole_limit(
+    reachable, part
+):
     with raw_server(SLOW[part]) as url:
         began = time.monotonic()
         # Each single read is answered in time: that limit alone ends nothing.
@@ -200,7 +207,10 @@ def test_a_look_up_that_takes_too_long_is_given_up(reachable, monkeypatch):
 
 
 BROKEN = {
-    "50,000 headers": (b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: 1\r\n" % n for n in range(50_000)), InvalidResponse),
+    "50,000 headers": (
+        b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: 1\r\n" % n for n in range(50_000)),
+        InvalidResponse,
+    ),
     "a header without an end": (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 300_000, InvalidResponse),
     "less than it says": (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort", Unreachable),
     "nothing": (b"", Unreachable),
@@ -243,4 +253,3 @@ def test_an_answer_after_the_one_that_was_too_large_comes_by_another_connection(
     with pytest.raises(ResponseTooLarge):
         ask(server.url("/large"))
     assert ask(server.url()).content == b"fine"
-

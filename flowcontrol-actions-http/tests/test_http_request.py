@@ -38,7 +38,11 @@ def test_the_answer_is_kept_whole_and_in_parts(run_flow, server):
         step(
             server.url("/orders/{{ order }}"),
             save_as="answer",
-            save={"price": "response.body.lines.0.price", "left": "response.headers.x_rate_left", "twice": "order|add:order"},
+            save={
+                "price": "response.body.lines.0.price",
+                "left": "response.headers.x_rate_left",
+                "twice": "order|add:order",
+            },
         ),
         state={"order": 7},
     )
@@ -79,7 +83,11 @@ def test_query_headers_and_json_are_filled_from_the_run(run_flow, server):
 @pytest.mark.parametrize(
     ("config", "body", "kind"),
     [
-        ({"form": {"a": "{{ n }} &", "b": ["1", "2"]}}, b"a=3+%26&b=1&b=2", "application/x-www-form-urlencoded"),
+        (
+            {"form": {"a": "{{ n }} &", "b": ["1", "2"]}},
+            b"a=3+%26&b=1&b=2",
+            "application/x-www-form-urlencoded",
+        ),
         ({"text": "n={{ n }}"}, b"n=3", "text/plain; charset=utf-8"),
         ({"text": "<n/>", "headers": {"Content-Type": "text/xml"}}, b"<n/>", "text/xml"),
         ({"json": "n"}, b"3", "application/json"),
@@ -187,6 +195,9 @@ def order(tmp_path, settings):
             class Meta:
                 app_label = "flowcontrol_actions_http"
 
+            def __str__(self):
+                return "an order"
+
         one = Order()
         for name in ("invoice", "secret_plan"):
             getattr(one, name).save("paper.pdf", ContentFile(b"%PDF-1.7"), save=False)
@@ -208,7 +219,8 @@ def test_a_file_goes_along_with_a_form(order, reachable):
 
 
 @pytest.mark.parametrize(
-    ("file", "says"), [("object.secret_plan", "may not be read"), ("object.number", "is no file"), ("object.x", "no field")]
+    ("file", "says"),
+    [("object.secret_plan", "may not be read"), ("object.number", "is no file"), ("object.x", "no field")],
 )
 def test_what_expressions_may_not_read_is_not_sent_as_a_file(order, reachable, file, says):
     with pytest.raises((EvaluationError, InvalidRequest), match=says):
@@ -270,7 +282,11 @@ def test_one_connection_serves_one_request_after_the_other(run_flow, server):
 
 
 def test_an_answer_that_is_packed_is_unpacked(run_flow, server):
-    server.says("/gzip", gzip.compress(b'{"a": 1}'), headers={"Content-Encoding": "gzip", "Content-Type": "application/json"})
+    server.says(
+        "/gzip",
+        gzip.compress(b'{"a": 1}'),
+        headers={"Content-Encoding": "gzip", "Content-Type": "application/json"},
+    )
     server.says("/deflate", zlib.compress(b"text"), headers={"Content-Encoding": "deflate"})
     result = run_flow(
         step(server.url("/gzip"), save={"one": "response.body.a"}),

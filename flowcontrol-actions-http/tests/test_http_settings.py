@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.core.checks import run_checks
 from flowcontrol.exceptions import ConfigurationError
+
 from flowcontrol_actions_http import conf, pools, tls
 
 
@@ -90,7 +91,10 @@ def test_a_pair_of_files_is_a_client_certificate(settings, tmp_path):
     for name in ("cert.pem", "key.pem"):
         (tmp_path / name).write_text("")
     settings.FLOWCONTROL_HTTP = {
-        "CLIENT_CERTIFICATES": {"*.A.test": [tmp_path / "cert.pem", tmp_path / "key.pem"], "b.a.test": str(tmp_path / "cert.pem")}
+        "CLIENT_CERTIFICATES": {
+            "*.A.test": [tmp_path / "cert.pem", tmp_path / "key.pem"],
+            "b.a.test": str(tmp_path / "cert.pem"),
+        }
     }
     found = conf.get("CLIENT_CERTIFICATES")
     assert found["*.a.test"] == (str(tmp_path / "cert.pem"), str(tmp_path / "key.pem"))

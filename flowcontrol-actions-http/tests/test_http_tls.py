@@ -9,9 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 import trustme
+from http_servers import LocalServer, reply
+
 from flowcontrol_actions_http.errors import RequestRefused, Unreachable
 from flowcontrol_actions_http.exchange import Bounds, Sending, exchange
-from http_servers import LocalServer, reply
 
 pytest_plugins = ["http_world"]
 
@@ -56,7 +57,10 @@ def test_an_authority_of_ones_own_is_trusted_where_the_settings_name_it(closed, 
 
 def test_the_certificate_of_another_name_is_refused(authority, reachable, ca_file):
     reachable(CA_FILE=str(ca_file))
-    with LocalServer(context_for(authority, "other.test")) as server, pytest.raises(Unreachable, match="verify failed"):
+    with (
+        LocalServer(context_for(authority, "other.test")) as server,
+        pytest.raises(Unreachable, match="verify failed"),
+    ):
         exchange(Sending("GET", server.url()), BOUNDS)
 
 
@@ -112,7 +116,9 @@ def test_a_client_certificate_is_shown_to_the_host_that_it_is_for(authority, rea
     assert unknown.content in (b"None", b"{}")
 
 
-def test_credentials_are_dropped_where_a_redirect_leaves_tls(closed, server, reachable, ca_file, credentials, run_flow):
+def test_credentials_are_dropped_where_a_redirect_leaves_tls(
+    closed, server, reachable, ca_file, credentials, run_flow
+):
     reachable(CA_FILE=str(ca_file))
     credentials("acme", "http.bearer", {"token": "hush-hush"}, hosts=["127.0.0.1"])
     server.says("/")

@@ -243,6 +243,8 @@ def test_a_body_that_is_too_large_is_not_sent(order, reachable):
         ("application/json", b'{"a": 1e999}', '{"a": 1e999}'),
         ("application/json", b'"\\u0000\\ud800"', "\ufffd?"),
         ("application/json", b"[" * 100_000, "[" * 100_000),
+        ("application/json", b"[" * 62 + b"]" * 62, "[" * 62 + "]" * 62),
+        ("application/json", b'[{"a": [1]}]', [{"a": [1]}]),
         ("application/json", b"9" * 5_000, "9" * 5_000),
         ("text/plain; charset=iso-8859-1", b"gr\xf6\xdfe", "größe"),
         ("text/plain; charset=rot13", b"\xff\x00", "\ufffd\ufffd"),

@@ -298,6 +298,16 @@ def test_an_answer_that_is_packed_is_unpacked(run_flow, server):
     assert server.seen[0].headers["accept-encoding"] == "gzip, deflate"
 
 
+@pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "\0"])
+def test_a_value_of_the_run_adds_no_header_of_its_own(run_flow, server, value):
+    server.says("/")
+    config = {"headers": {"X-Word": "{{ word }}"}}
+    result = run_flow(step(server.url(), **config), state={"word": value}, status="failed")
+    assert "InvalidRequest" in result.reason
+    assert "X-Evil" not in result.reason
+    assert server.seen == []
+
+
 def test_no_cookie_is_kept_from_one_request_to_another(run_flow, server):
     server.says("/", b"", headers={"Set-Cookie": "session=1; Path=/"})
     run_flow(step(server.url()), step(server.url()) | {"id": "b"})

@@ -27,6 +27,7 @@ MADE = "<!-- Made by docs/generate.py. Change what it reads, or that file, and r
 FOR_PACKS = {
     "flowcontrol.base": "Write actions.",
     "flowcontrol.forms": "Fields for their configuration.",
+    "flowcontrol.credentials": "Kinds of credentials, and their use.",
     "flowcontrol.hookspecs": "Declare what a pack brings.",
     "flowcontrol.registry": "The declarations, and registering from a project's own app.",
     "flowcontrol.engine": "Start flows, fire triggers, and work with runs.",

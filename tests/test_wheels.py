@@ -190,6 +190,7 @@ def test_other_dependencies_have_a_lower_bound_and_no_ceiling(wheel: Wheel) -> N
 
 def test_the_core_requires_what_the_architecture_says(wheels: dict[str, Wheel]) -> None:
     assert set(wheels["flowcontrol-core"].requirements) == {
+        "cryptography",
         "django",
         "importlib-metadata",
         "pluggy",

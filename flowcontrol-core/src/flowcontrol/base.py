@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Collection, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -14,6 +14,7 @@ from django.db.models import Model
 from .forms import ActionForm
 
 if TYPE_CHECKING:
+    from .credentials import Credential
     from .expressions import Expression, Scope, Template
 
 __all__ = [
@@ -194,6 +195,16 @@ class ActionContext(Protocol):
     @property
     def scope(self) -> Scope:
         """What expressions of this step can read."""
+
+    def credential(self, name: str, *, kinds: Collection[str] | None = None) -> Credential:
+        """The credential of this name, its secrets decrypted. ``kinds``: those that will do; None: any.
+
+        Its secrets are masked from now on in all that is written of this stretch of the run: state, history, reasons,
+        tracebacks, logs. Keep neither it nor them. Raises ``CredentialError``, which says which, why and the way out.
+        """
+
+    def keep_secret(self, *texts: str) -> None:
+        """Have these masked as the secrets of a credential are: a token that was had with one, for example."""
 
     def evaluate(self, expression: Expression) -> Any:
         """The value of a compiled expression here and now. Raises ``EvaluationError``."""

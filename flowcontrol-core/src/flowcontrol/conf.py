@@ -8,6 +8,8 @@ Values are read lazily, checked on first access and kept until ``override_settin
 
 from __future__ import annotations
 
+import base64
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,10 +19,24 @@ from django.core.signals import setting_changed
 from .exceptions import ConfigurationError
 from .suggestions import did_you_mean
 
-__all__ = ["NAME", "SETTINGS", "Setting", "Settings", "find_unknown", "find_wrong", "get", "settings"]
+__all__ = [
+    "CREDENTIAL_KEYS_VARIABLE",
+    "NAME",
+    "SETTINGS",
+    "Setting",
+    "Settings",
+    "credential_keys",
+    "find_unknown",
+    "find_wrong",
+    "get",
+    "settings",
+]
 
 #: The one name in a project's settings that belongs to flowcontrol.
 NAME = "FLOWCONTROL"
+
+#: Takes the place of ``CREDENTIAL_KEYS``, for whoever keeps secrets out of settings; separated by commas.
+CREDENTIAL_KEYS_VARIABLE = "FLOWCONTROL_CREDENTIAL_KEYS"
 
 
 class Setting(NamedTuple):
@@ -35,6 +51,8 @@ class Setting(NamedTuple):
     help: str
     clean: Callable[[Any], Any]
     unit: str = ""
+    #: Whether no message may repeat the value.
+    is_secret: bool = False
 
 
 def _integer(minimum: int) -> tuple[str, Callable[[Any], Any]]:
@@ -106,6 +124,28 @@ def _texts() -> tuple[str, Callable[[Any], Any]]:
         return tuple(value)
 
     return kind, clean
+
+
+def _keys() -> tuple[str, Callable[[Any], Any]]:
+    kind = "list of keys as `manage.py flowcontrol credentials new-key` makes them"
+
+    def clean(value: Any) -> tuple[str, ...]:
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise ValueError(f"has to be a {kind}, in brackets")
+        for number, item in enumerate(value, 1):
+            if not _is_key(item):
+                raise ValueError(f"has to be a {kind}, and number {number} is none")
+        return tuple(value)
+
+    return kind, clean
+
+
+def _is_key(text: object) -> bool:
+    """Whether this is a key of Fernet's: 32 bytes in base64. Without it, which would be imported for this alone."""
+    try:
+        return isinstance(text, str) and len(base64.b64decode(text.encode(), b"-_", validate=True)) == 32
+    except ValueError:
+        return False
 
 
 def _texts_by_name() -> tuple[str, Callable[[Any], Any]]:
@@ -327,6 +367,20 @@ SETTINGS: tuple[Setting, ...] = (
         "more than the longest step takes.",
         "seconds",
     ),
+    _define(
+        "CREDENTIAL_KEYS",
+        (),
+        _keys(),
+        "Keys under which the secrets of credentials are encrypted: the first encrypts, all decrypt. The environment "
+        f"variable `{CREDENTIAL_KEYS_VARIABLE}` (separated by commas) replaces the list.",
+    )._replace(is_secret=True),
+    _define(
+        "CREDENTIAL_VARIABLES",
+        ("FLOWCONTROL_SECRET_*",),
+        _texts(),
+        "Environment variables from which credentials may take secrets: patterns. Whoever may add credentials can "
+        "send what is in them somewhere.",
+    ),
 )
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
@@ -359,6 +413,8 @@ class Settings:
     LISTEN_NOTIFY: bool
     WORKER_HEARTBEAT_SECONDS: int
     HEALTH_SECONDS: int
+    CREDENTIAL_KEYS: tuple[str, ...]
+    CREDENTIAL_VARIABLES: tuple[str, ...]
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -394,6 +450,23 @@ def get(name: str) -> Any:
         value = definition.default
     _cleaned[name] = value
     return value
+
+
+def credential_keys() -> tuple[str, ...]:
+    """The keys that secrets are encrypted under: those of the environment, or else those of the settings.
+
+    Raises ``ConfigurationError``, which repeats none of them.
+    """
+    written = os.environ.get(CREDENTIAL_KEYS_VARIABLE)
+    if written is None:
+        keys: tuple[str, ...] = get("CREDENTIAL_KEYS")
+        return keys
+    found = tuple(key.strip() for key in written.split(",") if key.strip())
+    try:
+        cleaned: tuple[str, ...] = _BY_NAME["CREDENTIAL_KEYS"].clean(found)
+    except ValueError as error:
+        raise ConfigurationError(f"The environment variable {CREDENTIAL_KEYS_VARIABLE} {error}.") from None
+    return cleaned
 
 
 def find_unknown() -> list[str]:
@@ -439,6 +512,8 @@ def _unknown(key: object) -> str:
 
 
 def _wrong(definition: Setting, value: object, error: ValueError) -> str:
+    if definition.is_secret:
+        return f'settings.{NAME}["{definition.name}"] {error}. Its value is not shown here.'
     return (
         f'settings.{NAME}["{definition.name}"] is {value!r}, but {error}. '
         f"Change it, or delete the key to have the default, {definition.default!r}."

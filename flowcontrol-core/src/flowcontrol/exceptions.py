@@ -9,6 +9,13 @@ from typing import Literal
 __all__ = [
     "ActionNotInstalled",
     "ConfigurationError",
+    "CredentialError",
+    "CredentialInvalid",
+    "CredentialKindMissing",
+    "CredentialNotFound",
+    "CredentialOfAnotherKind",
+    "CredentialUndecryptable",
+    "CredentialVariableMissing",
     "DocumentError",
     "EvaluationError",
     "ExpressionError",
@@ -46,6 +53,34 @@ class RegistrationError(FlowcontrolError):
 
 class ActionNotInstalled(FlowcontrolError):
     """No loaded plugin provides the action of a step; the message says why and what to install."""
+
+
+class CredentialError(FlowcontrolError):
+    """Base of what keeps a credential from being used. The message says which, why and the way out, and no secret."""
+
+
+class CredentialNotFound(CredentialError):
+    """There is no credential with this name."""
+
+
+class CredentialOfAnotherKind(CredentialError):
+    """A credential is of another kind than what it is to be used for takes."""
+
+
+class CredentialKindMissing(CredentialError):
+    """The plugin that brings a credential's kind is not there, or its kind cannot be imported."""
+
+
+class CredentialUndecryptable(CredentialError):
+    """None of the keys opens the secrets of a credential, there are no keys, or the row was changed behind our back."""
+
+
+class CredentialVariableMissing(CredentialError):
+    """A secret is to come from an environment variable that is not set, or that credentials may not read."""
+
+
+class CredentialInvalid(CredentialError):
+    """What a credential holds does not fit the form of its kind (any more), or cannot be stored."""
 
 
 @dataclass(frozen=True)

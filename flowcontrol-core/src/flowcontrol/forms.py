@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django import forms
@@ -14,6 +14,7 @@ from .exceptions import ExpressionSyntaxError
 
 __all__ = [
     "ActionForm",
+    "CredentialField",
     "ExpressionField",
     "FlowField",
     "StateField",
@@ -71,6 +72,20 @@ class FlowField(forms.SlugField):
     """The slug of a flow. That the flow exists is checked when the document is validated, for all steps at once."""
 
     takes = "slug of a flow"
+
+
+class CredentialField(forms.SlugField):
+    """The name of a credential of one of these ``kinds``; without kinds, of any.
+
+    Cleans to the name, with which the action gets it: ``context.credential(name)``. That it exists and is of such a
+    kind is checked when the document is validated, for all steps at once.
+    """
+
+    takes = "name of a credential"
+
+    def __init__(self, *, kinds: Collection[str] = (), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.kinds = tuple(kinds)
 
 
 class StateField(forms.JSONField):

@@ -33,7 +33,7 @@ from dataclasses import dataclass
 
 from pluggy import HookimplMarker, HookspecMarker
 
-from .registry import ActionSpec, FilterSpec, SchedulerSpec, TriggerSpec
+from .registry import ActionSpec, CredentialKindSpec, FilterSpec, SchedulerSpec, TriggerSpec
 from .signals import RunInfo
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "flowcontrol_plugin_info",
     "flowcontrol_prune",
     "flowcontrol_register_actions",
+    "flowcontrol_register_credential_kinds",
     "flowcontrol_register_filters",
     "flowcontrol_register_schedulers",
     "flowcontrol_register_triggers",
@@ -110,6 +111,15 @@ def flowcontrol_register_filters() -> Iterable[FilterSpec]:  # type: ignore[empt
 
     Called and held to the same rules as ``flowcontrol_register_actions``. A filter has to be harmless: it
     computes from its arguments, and neither writes nor calls what it is given.
+    """
+
+
+@hookspec
+def flowcontrol_register_credential_kinds() -> Iterable[CredentialKindSpec]:  # type: ignore[empty-body]
+    """Kinds of credentials, named ``<plugin>.<kind>``, each with the path of its ``CredentialKind``.
+
+    Called and held to the same rules as ``flowcontrol_register_actions``. A class that cannot be imported later, on
+    first use, keeps the credentials of this kind from being used, and nothing else.
     """
 
 

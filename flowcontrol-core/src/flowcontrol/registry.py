@@ -26,17 +26,20 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from django.apps import apps
 
-from .exceptions import ActionNotInstalled, ConfigurationError, RegistrationError
+from .exceptions import ActionNotInstalled, ConfigurationError, CredentialKindMissing, RegistrationError
 from .suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from django.db.models import Model
 
     from .base import BaseAction
+    from .credentials import CredentialKind
 
 __all__ = [
     "ActionRegistry",
     "ActionSpec",
+    "CredentialKindRegistry",
+    "CredentialKindSpec",
     "FilterSpec",
     "MissingAction",
     "Registry",
@@ -47,14 +50,17 @@ __all__ = [
     "TriggerSpec",
     "TriggerType",
     "actions",
+    "credential_kinds",
     "import_path",
     "is_name",
     "is_path",
     "preserved",
     "register_action",
+    "register_credential_kind",
     "register_trigger",
     "register_trigger_as_signal_handler",
     "require_action_class",
+    "require_credential_kind",
     "schedulers",
     "set_fire",
     "triggers",
@@ -68,6 +74,7 @@ _PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*
 
 #: As text, because importing it here would bring Django's forms into every plugin's hook module.
 _BASE_ACTION = "flowcontrol.base:BaseAction"
+_BASE_KIND = "flowcontrol.credentials:CredentialKind"
 
 
 def is_name(name: object) -> bool:
@@ -168,6 +175,28 @@ class SchedulerSpec:
     def __post_init__(self) -> None:
         if not self.label:
             object.__setattr__(self, "label", _spelled_out(str(self.name)))
+
+
+@dataclass(frozen=True)
+class CredentialKindSpec:
+    """A kind of credential: ``CredentialKindSpec("http.bearer", "acme_http.credentials:Bearer", "Bearer token")``.
+
+    ``path`` is ``package.module:Class`` or the class; without a label it is the name's last part, spelled out.
+    """
+
+    name: str
+    path: str | type[CredentialKind]
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.label:
+            known = "" if isinstance(self.path, str) else str(getattr(self.path, "label", ""))
+            object.__setattr__(self, "label", known or _spelled_out(str(self.name)))
+
+    @property
+    def path_text(self) -> str:
+        """``package.module:Class`` in either case."""
+        return self.path if isinstance(self.path, str) else _path_of(self.path)
 
 
 @dataclass(frozen=True)
@@ -325,6 +354,10 @@ class ActionRegistry(Registry[ActionSpec]):
         with self._lock:
             self._unavailable[prefix] = (reason, hint)
 
+    def why_unavailable(self, prefix: str) -> tuple[str, str]:
+        """Why a plugin's declarations are not there, and what to do; both empty when nothing is known of it."""
+        return self._unavailable.get(prefix, ("", ""))
+
     def is_same(self, taken: ActionSpec, spec: ActionSpec) -> bool:
         # A class that a plugin declares as text may register itself as well, when it is imported.
         return taken.path_text == spec.path_text
@@ -467,7 +500,66 @@ class SchedulerRegistry(Registry[SchedulerSpec]):
             ) from error
 
 
+class CredentialKindRegistry(Registry[CredentialKindSpec]):
+    """Kinds of credentials: declared at start-up, imported on first use."""
+
+    def __init__(self) -> None:
+        super().__init__("kind of credential")
+
+    def load(self, name: str) -> type[CredentialKind]:
+        """The class of a kind. Raises ``CredentialKindMissing`` with the reason and the way out."""
+        spec = self.get_spec(name)
+        if spec is None:
+            raise CredentialKindMissing(f'The kind of credential "{name}" is missing. {self._way_out(name)}')
+        try:
+            return _kind(spec)
+        except Exception as error:
+            logger.exception("kind of credential cannot be imported kind=%s path=%s", name, spec.path_text)
+            raise CredentialKindMissing(
+                f'The kind of credential "{name}" of {self.provider(name)} cannot be imported from {spec.path_text}: '
+                f"{type(error).__name__}: {error}. Mend or update what provides it and restart."
+            ) from error
+
+    def is_same(self, taken: CredentialKindSpec, spec: CredentialKindSpec) -> bool:
+        return taken.path_text == spec.path_text
+
+    def _way_out(self, name: str) -> str:
+        prefix = str(name).partition(".")[0]
+        known = [one for one in self.names() if one.startswith(f"{prefix}.")]
+        if suggestion := did_you_mean(name, self.names()):
+            return suggestion
+        if known:
+            return f"{self.provider(known[0])} has: {', '.join(known)}."
+        reason, hint = actions.why_unavailable(prefix)
+        return f"{reason} {hint}".strip() or f'Install, or switch on, the plugin "{prefix}", and restart.'
+
+
+def _kind(spec: CredentialKindSpec) -> type[CredentialKind]:
+    found = import_path(spec.path) if isinstance(spec.path, str) else spec.path
+    require_credential_kind(found, spec.path_text)
+    kind: type[CredentialKind] = found
+    if not kind.name:
+        kind.name = spec.name
+    elif kind.name != spec.name:
+        raise RegistrationError(
+            f'{spec.path_text} is declared as "{spec.name}", but its class says "{kind.name}". '
+            "Write the same name in both places."
+        )
+    return kind
+
+
+def require_credential_kind(found: object, where: str) -> None:
+    """Raises ``RegistrationError`` unless ``found`` is a class that inherits ``CredentialKind``."""
+    base: type = import_path(_BASE_KIND)
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise RegistrationError(
+            f"{where} is {found!r}; a kind of credential is a class that inherits "
+            "flowcontrol.credentials.CredentialKind."
+        )
+
+
 actions = ActionRegistry()
+credential_kinds = CredentialKindRegistry()
 triggers = TriggerRegistry()
 schedulers = SchedulerRegistry()
 schedulers.register(
@@ -483,14 +575,14 @@ schedulers.register(
 @contextmanager
 def preserved() -> Iterator[None]:
     """Inside, register at will; afterwards all registries are as before. For tests."""
-    with actions.preserved(), triggers.preserved(), schedulers.preserved():
+    with actions.preserved(), triggers.preserved(), schedulers.preserved(), credential_kinds.preserved():
         yield
 
 
 @contextmanager
 def undone_on_error() -> Iterator[None]:
     """What is registered inside goes away again when the block raises: half of a module's actions is none."""
-    registries: tuple[Registry[Any], ...] = (actions, triggers, schedulers)
+    registries: tuple[Registry[Any], ...] = (actions, triggers, schedulers, credential_kinds)
     kept = [registry._copies() for registry in registries]
     try:
         yield
@@ -515,6 +607,19 @@ def register_action(action_class: Action) -> Action:
     name = action_class.name
     actions.register(ActionSpec(name, action_class), provider=_path_of(action_class))
     return action_class
+
+
+Kind = TypeVar("Kind", bound="type[CredentialKind]")
+
+
+def register_credential_kind(kind: Kind) -> Kind:
+    """Register a kind of credential under its ``name``; a class decorator or a plain call, in ``flow_actions``.
+
+    Raises ``RegistrationError`` for a name of the wrong form, or one that is taken by another class.
+    """
+    require_credential_kind(kind, getattr(kind, "__qualname__", repr(kind)))
+    credential_kinds.register(CredentialKindSpec(kind.name, kind), provider=_path_of(kind))
+    return kind
 
 
 class TriggerType:

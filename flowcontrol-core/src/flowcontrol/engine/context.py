@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Collection, Mapping, MutableMapping
 from datetime import datetime
 from typing import Any
 
 from django.apps import apps
 from django.db.models import Model
 
+from ..credentials import Credential
 from ..documents.program import Node
 from ..exceptions import ObjectGone
 from ..expressions import Expression, Scope, Template
+from ..masking import Masker
 from ..models import FlowRun
 from ..state import State
+from . import secrecy
 
 __all__ = ["RunView", "StepContext"]
 
@@ -32,6 +35,8 @@ class RunView:
         self.flow = flow
         #: The object was looked for, and is not there any more.
         self.is_object_gone = False
+        #: What its steps were given in confidence, to be masked in all that is written; None for nothing.
+        self.masker: Masker | None = None
         self._object: Model | None = _UNREAD
         self._facts: dict[str, Any] | None = None
 
@@ -157,6 +162,15 @@ class StepContext:
             extra = {"run": self.run_id, "flow": self._view.flow, "step": self.step_id}
             self._log = logging.LoggerAdapter(_log, extra)
         return self._log
+
+    def credential(self, name: str, *, kinds: Collection[str] | None = None) -> Credential:
+        found = secrecy.fetch(name, kinds)
+        self.keep_secret(*found.secrets())
+        return found
+
+    def keep_secret(self, *texts: str) -> None:
+        view = self._view
+        view.masker = secrecy.confide(view.run.pk, view.masker, list(texts))
 
     def evaluate(self, expression: Expression) -> Any:
         return expression.evaluate(self.scope)

@@ -26,6 +26,7 @@ from . import announce, faults, limits, programs
 from .claims import database
 from .clock import Clock
 from .current import current_run
+from .secrecy import masked_here
 
 __all__ = ["Refused", "Started", "adopt", "check_object", "new_run", "settle", "start_flow"]
 
@@ -77,7 +78,7 @@ def start_flow(
         return _refused(found, model, object_key, "inactive", f'The flow "{slug}" is not active.')
     if found.published_id is None:
         return _refused(found, model, object_key, "unpublished", f'The flow "{slug}" was never published.')
-    run = new_run(found, model, object_key, states.encode(state or {}), at)
+    run = new_run(found, model, object_key, states.encode(masked_here(state or {})), at)
     run.key, run.is_awaited = key, is_awaited
     parent = parent_id if parent_id is not None else current_run.get()
     try:

@@ -43,7 +43,7 @@ from ..models import Event, RunStatus, TakenEvent
 from ..models.run import RecordRows
 from ..registry import MissingAction
 from ..state import State
-from . import announce, capabilities, checkpoints, cursor, faults, limits, programs, transitions
+from . import announce, capabilities, checkpoints, cursor, faults, limits, programs, secrecy, transitions
 from .awaiting import announce_end, first_event, wake_if_event_came
 from .checkpoints import Checkpoint
 from .claims import Claim, database, lease_length
@@ -382,6 +382,8 @@ class Stretch:
         node, position = question.node, question.position
         frame = position.frames[-1]
         try:
+            if self.view.masker is not None:
+                decision = self.without_secrets(question, decision)
             if question.memory != frame.locals:
                 _check_storable(question.memory)
                 frame = Frame(*frame[:4], question.memory, frame.variables)
@@ -415,6 +417,19 @@ class Stretch:
         assert isinstance(action, BaseAction)
         return target, None if action.effect is _PURE else self.checkpoint(target)
 
+    def without_secrets(self, question: _Question, decision: Decision) -> Decision:
+        """Mask what the step leaves behind. Raises as the state does for what cannot be stored."""
+        masker = self.view.masker
+        assert masker is not None
+        secrecy.mask_state(self.state, masker, self.run_id, question.node.id)
+        secrecy.mask_memory(question.memory, masker, self.run_id, question.node.id)
+        return secrecy.mask_decision(decision, masker)
+
+    def shown(self, text: str) -> str:
+        """A text about an error as it may be written down."""
+        masker = self.view.masker
+        return text if masker is None else masker.mask(text)
+
     def asked_for(self, position: Position) -> str:
         """The phase as the history has it, which also tells what ended a wait."""
         if position.phase != cursor.WAIT:
@@ -429,22 +444,22 @@ class Stretch:
         """The step raised: try again later, go where somebody deals with it, or end the run where it stands."""
         error = failed.__cause__
         assert error is not None
-        told = str(error) if isinstance(error, ActionFailed) else f"{type(error).__name__}: {error}"
+        message = self.shown(str(error))
+        told = message if isinstance(error, ActionFailed) else f"{type(error).__name__}: {message}"
         retry = self.retry_of(node, position, error)
         self.record_failure(node, position, "Retry" if retry else "Fail", told)
         if self.view.is_object_gone:
             # What the run is about was deleted, which is no fault of the step.
-            return None, self.ending(RunStatus.DISCARDED, str(error), position=position)
+            return None, self.ending(RunStatus.DISCARDED, message, position=position)
         if retry is not None:
             return None, self.retrying(position, retry, error, told)
         kind = "Fail" if isinstance(error, ActionFailed) else type(error).__name__
-        message = str(error)[:_LONGEST_CHANGE]
-        failure = Failure(node.id, node.name, kind, message, position.attempt)
+        failure = Failure(node.id, node.name, kind, message[:_LONGEST_CHANGE], position.attempt)
         caught = self.caught(position, failure)
         if caught is not None:
             return caught
         reason = f'Step "{node.name}" ({node.id}) failed: {told}'
-        trace = "".join(traceback.format_exception(error))
+        trace = self.shown("".join(traceback.format_exception(error)))
         return None, self.ending(RunStatus.FAILED, reason, trace, position=position)
 
     def retry_of(self, node: Node, position: Position, error: BaseException) -> Retry | None:

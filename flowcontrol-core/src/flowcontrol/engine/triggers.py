@@ -25,6 +25,7 @@ from .claims import database
 from .clock import Clock
 from .current import current_run
 from .deadlocks import repeated
+from .secrecy import masked_here
 from .starting import adopt, check_object, new_run, settle
 
 __all__ = ["Fired", "fire_trigger", "send_event"]
@@ -66,7 +67,7 @@ def fire_trigger(
     """
     if registry.triggers.get(name) is None:
         logger.warning("trigger type not registered name=%s", name)
-    return _fenced(name, obj, key, lambda: _fire(name, obj, state or {}, key))
+    return _fenced(name, obj, key, lambda: _fire(name, obj, masked_here(state or {}), key))
 
 
 def send_event(name: str, state: Mapping[str, Any] | None = None, *, key: str | None = None) -> Fired:
@@ -75,7 +76,7 @@ def send_event(name: str, state: Mapping[str, Any] | None = None, *, key: str | 
     For what no trigger type stands for, such as the answer to one question of one run: begin the name with that of
     the plugin or app, and make it one of a kind. No flow is started. The rest is as of ``fire_trigger``.
     """
-    return _fenced(name, None, key, lambda: _send(name, state or {}, key))
+    return _fenced(name, None, key, lambda: _send(name, masked_here(state or {}), key))
 
 
 def _fenced(name: str, obj: Model | None, key: str | None, fire: Callable[[], Fired]) -> Fired:

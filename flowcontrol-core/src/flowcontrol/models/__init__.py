@@ -1,11 +1,13 @@
 """Tables and queryset words: facts only. What changes a run lives in ``flowcontrol.engine``."""
 
+from .credential import Credential
 from .flow import Flow, FlowVersion, RunLimit
 from .run import FlowRun, HistoryChunk, RunStatus, StepRecord, TakenEvent
 from .trigger import Event, Trigger
 from .worker import Worker
 
 __all__ = [
+    "Credential",
     "Event",
     "Flow",
     "FlowRun",

@@ -22,7 +22,7 @@ from django.utils.module_loading import module_has_submodule
 from .. import API_VERSION, __version__, conf, expressions, hookspecs, registry
 from ..exceptions import ConfigurationError, PluginError
 from ..hookspecs import PROJECT_NAME, PluginInfo
-from ..registry import ActionSpec, FilterSpec, SchedulerSpec, TriggerSpec
+from ..registry import ActionSpec, CredentialKindSpec, FilterSpec, SchedulerSpec, TriggerSpec
 from ..suggestions import did_you_mean
 from .entry_points import Installed, canonical, installed_plugins, project_url
 from .loaded import HookFunction, LoadedPlugins, current, is_loaded, use
@@ -74,6 +74,7 @@ class _Declarations(NamedTuple):
     triggers: tuple[TriggerSpec, ...] = ()
     filters: tuple[FilterSpec, ...] = ()
     schedulers: tuple[SchedulerSpec, ...] = ()
+    credential_kinds: tuple[CredentialKindSpec, ...] = ()
     urls: str = ""
 
 
@@ -318,6 +319,7 @@ def _load_one(
         triggers=tuple(one.name for one in declared.triggers),
         filters=tuple(one.name for one in declared.filters),
         schedulers=tuple(one.name for one in declared.schedulers),
+        credential_kinds=tuple(one.name for one in declared.credential_kinds),
         urls=declared.urls,
         hooks=tuple(sorted(hooks)),
         warnings=tuple(_oddities(module, hooks)),
@@ -481,6 +483,7 @@ def _declarations(namespace: str, hooks: dict[str, pluggy.HookImpl]) -> _Declara
         triggers=tuple(declared("flowcontrol_register_triggers", TriggerSpec)),
         filters=tuple(declared("flowcontrol_register_filters", FilterSpec)),
         schedulers=tuple(declared("flowcontrol_register_schedulers", SchedulerSpec)),
+        credential_kinds=tuple(declared("flowcontrol_register_credential_kinds", CredentialKindSpec)),
         urls=_urls(hooks),
     )
 
@@ -527,6 +530,9 @@ def _require_declaration(namespace: str, hook: str, one: Any) -> None:
     if isinstance(one, ActionSpec) and not isinstance(path, str):
         with _fence("declarations", hook):
             registry.require_action_class(path, name)
+    if isinstance(one, CredentialKindSpec) and not isinstance(path, str):
+        with _fence("declarations", hook):
+            registry.require_credential_kind(path, name)
 
 
 def _register(plugin: Installed, declared: _Declarations) -> None:
@@ -540,6 +546,8 @@ def _register(plugin: Installed, declared: _Declarations) -> None:
             registry.triggers.register(trigger, provider)
         for scheduler in declared.schedulers:
             registry.schedulers.register(scheduler, provider)
+        for kind in declared.credential_kinds:
+            registry.credential_kinds.register(kind, provider)
         for one in declared.filters:
             is_new = one.name not in expressions.filter_names()
             expressions.register_filter(one.name, one.path, provider)
@@ -553,7 +561,7 @@ def _register(plugin: Installed, declared: _Declarations) -> None:
 
 
 def _unregister(provider: str, filters: Iterable[str]) -> None:
-    for one in (registry.actions, registry.triggers, registry.schedulers):
+    for one in (registry.actions, registry.triggers, registry.schedulers, registry.credential_kinds):
         one.unregister_provider(provider)
     for name in filters:
         expressions.unregister_filter(name)

@@ -59,6 +59,7 @@ class PluginReport:
     triggers: tuple[str, ...] = ()
     filters: tuple[str, ...] = ()
     schedulers: tuple[str, ...] = ()
+    credential_kinds: tuple[str, ...] = ()
     #: Dotted path of the module with its pages, if it has some.
     urls: str = ""
     #: Names of the hooks it implements.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from django.apps import AppConfig
-from django.core.checks import register
+from django.core.checks import Tags, register
 from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
@@ -28,6 +28,7 @@ class FlowcontrolConfig(AppConfig):
         registry.set_fire("flowcontrol.engine:fire_trigger")
         for check in checks.CHECKS:
             register(check, checks.TAG)
+        register(checks.check_credentials, checks.TAG, Tags.database)
         register(checks.check_deployment, checks.TAG, deploy=True)
         post_migrate.connect(create_permissions, sender=self, dispatch_uid="flowcontrol.create_permissions")
         load_plugins()

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from django.apps import AppConfig, apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info
 from django.core.checks import Warning as Caution
+from django.db import DatabaseError, router
 from django.urls import get_resolver
 
-from . import conf, plugins, registry
+from . import conf, plugins, registry, vault
 from .exceptions import ConfigurationError
 from .plugins.loader import policy_in_force
 from .plugins.policy import Policy
@@ -24,6 +25,7 @@ __all__ = [
     "CHECKS",
     "CHECK_IDS",
     "TAG",
+    "check_credentials",
     "check_deployment",
     "check_foreign_keys",
     "check_names",
@@ -50,6 +52,7 @@ CHECK_IDS: dict[str, str] = {
     "flowcontrol.E009": 'FLOWCONTROL["SCHEDULER"] names a scheduler that nobody provides.',
     "flowcontrol.E010": "A model of a plugin has a foreign key to a table of flowcontrol's that the database holds.",
     "flowcontrol.E011": 'The options in FLOWCONTROL["SCHEDULERS"] of the scheduler in use cannot be used.',
+    "flowcontrol.E012": "The secrets of a credential cannot be decrypted.",
     "flowcontrol.W001": "settings.FLOWCONTROL has a key that means nothing.",
     "flowcontrol.W002": "A plugin works, but something about it looks like a mistake.",
     "flowcontrol.W003": "A plugin's app is not in INSTALLED_APPS.",
@@ -202,6 +205,22 @@ def check_time_zone(**_: Any) -> list[CheckMessage]:
             hint="Set USE_TZ = True. Django's documentation tells how to move a project.",
             id="flowcontrol.W006",
         )
+    ]
+
+
+def check_credentials(databases: Collection[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """With ``--database``, and before ``migrate``: that the keys open what is stored."""
+    alias = router.db_for_read(apps.get_model("flowcontrol", "Credential"))
+    if alias not in (databases or ()):
+        return []
+    try:
+        found = list(vault.seal_problems(alias))
+    except DatabaseError:
+        # Before the first migration there is no table.
+        return []
+    return [
+        Error(f'The credential "{name}" cannot be decrypted. {problem}', id="flowcontrol.E012")
+        for name, problem in found
     ]
 
 

@@ -485,6 +485,11 @@ def find_wrong() -> list[str]:
     except ConfigurationError as error:
         return [str(error)]
     sentences = []
+    try:
+        credential_keys()
+    except ConfigurationError as error:
+        # Of the settings it is told below.
+        sentences = [str(error)] if CREDENTIAL_KEYS_VARIABLE in os.environ else []
     for definition in SETTINGS:
         if definition.name not in written:
             continue

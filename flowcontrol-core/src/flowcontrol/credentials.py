@@ -54,6 +54,8 @@ class SecretField(forms.CharField):
     A text shorter than four characters is refused: it could not be told apart in what is written.
     """
 
+    #: What it takes, in words, for the reference.
+    takes = "secret text"
     widget = forms.PasswordInput(attrs={"autocomplete": "new-password"})
 
     def __init__(self, **kwargs: Any) -> None:

@@ -4,6 +4,9 @@ Staff who edit flows are no superusers, and a pack may bring actions that reach 
 money. So the admin asks for ``flowcontrol.use_<plugin>`` where somebody adds a step with one of a plugin's actions, or
 changes such a step. What stands in a flow already may stay, whoever edits the rest; the project's own actions are its
 own business; and the command line and code ask for nothing.
+
+The same goes for ``flowcontrol.use_credential`` where a step names a credential: it may be used by who may not see it,
+and seen by who may not use it.
 """
 
 from __future__ import annotations
@@ -20,7 +23,10 @@ from django.utils.translation import gettext as _
 from . import documents, plugins, registry
 from .exceptions import DocumentError
 
-__all__ = ["codename", "create_permissions", "permission_for", "refusals"]
+__all__ = ["USE_CREDENTIAL", "codename", "create_permissions", "permission_for", "refusals"]
+
+#: For a step that names a credential.
+USE_CREDENTIAL = "flowcontrol.use_credential"
 
 #: What a step is called and what is noted about it change nothing of what it does.
 _HARMLESS = {"name", "note", "steps", "branches"}
@@ -53,14 +59,28 @@ def refusals(
     known = [_essence(step) for one in present for step in _steps_now(one)]
     told = []
     for step in documents.walk(document.get("steps", [])):
-        permission = permission_for(step["action"])
-        if permission and not may(permission) and _essence(step) not in known:
-            sentence = _(
-                "Step “%(step)s”: placing or changing “%(action)s” asks for the permission %(permission)s."
-            )
-            said = sentence % {"step": step["id"], "action": step["action"], "permission": permission}
-            told.append(" ".join([said, *_why_missing(step["action"])]))
+        sentences = [*_action_refused(step, may), *_credentials_refused(step, may)]
+        if sentences and _essence(step) not in known:
+            told += sentences
     return told
+
+
+def _action_refused(step: Mapping[str, Any], may: Callable[[str], bool]) -> Iterator[str]:
+    permission = permission_for(step["action"])
+    if permission and not may(permission):
+        sentence = _(
+            "Step “%(step)s”: placing or changing “%(action)s” asks for the permission %(permission)s."
+        )
+        said = sentence % {"step": step["id"], "action": step["action"], "permission": permission}
+        yield " ".join([said, *_why_missing(step["action"])])
+
+
+def _credentials_refused(step: Mapping[str, Any], may: Callable[[str], bool]) -> Iterator[str]:
+    if may(USE_CREDENTIAL):
+        return
+    sentence = _("Step “%(step)s”: using the credential “%(name)s” asks for the permission %(permission)s.")
+    for name in sorted(documents.credentials_of_step(step)):
+        yield sentence % {"step": step["id"], "name": name, "permission": USE_CREDENTIAL}
 
 
 def _why_missing(action: str) -> list[str]:

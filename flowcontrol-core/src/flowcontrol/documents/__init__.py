@@ -7,6 +7,7 @@ from ..lazy import exports
 if TYPE_CHECKING:
     from .comparison import Change, diff
     from .compiler import compile_document
+    from .credentials import credentials_of_step, flows_by_credential
     from .exporter import draft_of, export_flow
     from .importer import ImportResult, import_flow, import_flows
     from .jsonschema import json_schema
@@ -20,6 +21,7 @@ else:
         {
             "compiler": ["compile_document"],
             "comparison": ["Change", "diff"],
+            "credentials": ["credentials_of_step", "flows_by_credential"],
             "exporter": ["draft_of", "export_flow"],
             "importer": ["ImportResult", "import_flow", "import_flows"],
             "jsonschema": ["json_schema"],
@@ -36,9 +38,11 @@ __all__ = [
     "ImportResult",
     "check_draft",
     "compile_document",
+    "credentials_of_step",
     "diff",
     "draft_of",
     "export_flow",
+    "flows_by_credential",
     "import_flow",
     "import_flows",
     "is_same",

@@ -13,7 +13,7 @@ from django.core.exceptions import NON_FIELD_ERRORS
 
 from ..base import BaseAction
 from ..exceptions import Problem
-from ..forms import ExpressionField, FlowField, StateField
+from ..forms import CredentialField, ExpressionField, FlowField, StateField
 from ..suggestions import did_you_mean
 from .paths import join
 
@@ -90,11 +90,15 @@ def json_types(form_field: forms.Field) -> tuple[str, ...]:
 
 @dataclass
 class Checked:
-    """What became of a configuration: ``cleaned`` counts without problems only; ``flows`` are slugs by key."""
+    """What became of a configuration: ``cleaned`` counts without problems only.
+
+    By key, ``flows`` are slugs, and ``credentials`` names with the kinds that will do (none: any).
+    """
 
     cleaned: dict[str, Any] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     flows: dict[str, str] = field(default_factory=dict)
+    credentials: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
 
 
 def migrated(action: BaseAction, config: dict[str, Any], version: int) -> dict[str, Any]:
@@ -144,7 +148,7 @@ def check_config(action: BaseAction, config: dict[str, Any], path: str = "config
         if where not in wrong:
             value = config if where == path else form.data.get(name)
             problems.extend(Problem(where, str(text), value) for error in errors for text in error.messages)
-    return Checked(form.cleaned_data, problems, _flows(form))
+    return Checked(form.cleaned_data, problems, _flows(form), _credentials(form))
 
 
 def _initials(form: forms.Form, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,4 +199,12 @@ def _flows(form: forms.Form) -> dict[str, str]:
         name: slug
         for name, one in form.fields.items()
         if isinstance(one, FlowField) and (slug := form.cleaned_data.get(name))
+    }
+
+
+def _credentials(form: forms.Form) -> dict[str, tuple[str, tuple[str, ...]]]:
+    return {
+        name: (credential, one.kinds)
+        for name, one in form.fields.items()
+        if isinstance(one, CredentialField) and (credential := form.cleaned_data.get(name))
     }

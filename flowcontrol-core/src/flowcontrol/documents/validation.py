@@ -33,7 +33,7 @@ from .schema import (
     Key,
 )
 
-__all__ = ["FlowReference", "examine", "model_label", "problems_among"]
+__all__ = ["CredentialReference", "FlowReference", "examine", "model_label", "problems_among"]
 
 _MAX_VALUES = 500_000
 _MAX_INTEGER = 2**63
@@ -47,12 +47,21 @@ class FlowReference:
     slug: str
 
 
-Finding = Problem | FlowReference
+@dataclass(frozen=True)
+class CredentialReference:
+    """A place that names a credential, which has to exist, and to be of one of these kinds (none: of any)."""
+
+    path: str
+    name: str
+    kinds: tuple[str, ...]
+
+
+Finding = Problem | FlowReference | CredentialReference
 _Place = tuple["_Place", str | int] | None
 
 
 def examine(document: object, *, is_draft: bool = False) -> list[Finding]:
-    """What is wrong with a document and which flows it names, in the order of the document. No query.
+    """What is wrong with a document, and which flows and credentials it names, in its order. No query.
 
     Of a draft only the form counts: keys, types, ids, bounds; its actions may be missing and its
     configurations unfinished.
@@ -67,13 +76,37 @@ def examine(document: object, *, is_draft: bool = False) -> list[Finding]:
     return list(_Examination(document, is_draft).findings())
 
 
-def problems_among(findings: Iterable[Finding], known_flows: Collection[str]) -> list[Problem]:
-    """The problems, with one for each flow named that is not among ``known_flows``."""
-    return [
-        finding if isinstance(finding, Problem) else _unknown_flow(finding, known_flows)
-        for finding in findings
-        if isinstance(finding, Problem) or finding.slug not in known_flows
-    ]
+def problems_among(
+    findings: Iterable[Finding], known_flows: Collection[str], known_credentials: Mapping[str, str]
+) -> list[Problem]:
+    """The problems, with one for each flow that is not among ``known_flows``, and for each credential that is not
+    among ``known_credentials`` (kinds by name) or of a kind that will not do.
+    """
+    problems = []
+    for finding in findings:
+        if isinstance(finding, Problem):
+            problems.append(finding)
+        elif isinstance(finding, CredentialReference):
+            problems += _wrong_credential(finding, known_credentials)
+        elif finding.slug not in known_flows:
+            problems.append(_unknown_flow(finding, known_flows))
+    return problems
+
+
+def _wrong_credential(reference: CredentialReference, known: Mapping[str, str]) -> Iterator[Problem]:
+    name, kinds = reference.name, reference.kinds
+    fitting = sorted(one for one, kind in known.items() if not kinds or kind in kinds)
+    way_out = did_you_mean(name, fitting) or (
+        f"There are: {', '.join(fitting[:10])}." if fitting else "Add one in the admin."
+    )
+    if name not in known:
+        yield Problem(reference.path, f"There is no credential “{shorten(name)}”. {way_out}", name)
+    elif name not in fitting:
+        yield Problem(
+            reference.path,
+            f"The credential “{name}” is of the kind {known[name]}; this takes {' or '.join(kinds)}. {way_out}",
+            name,
+        )
 
 
 def _unknown_flow(reference: FlowReference, known: Collection[str]) -> Problem:
@@ -323,6 +356,8 @@ def _config(action: BaseAction, step: dict[str, Any], path: str) -> Iterator[Fin
         yield Problem(problem.path, f"{problem.message} {hint}".rstrip(), problem.value)
     for name, slug in checked.flows.items():
         yield FlowReference(join(where, name), slug)
+    for name, (credential, kinds) in checked.credentials.items():
+        yield CredentialReference(join(where, name), credential, kinds)
 
 
 def _version_hint(action: BaseAction, version: int) -> str:

@@ -1,12 +1,12 @@
-"""Documents checked against what is there: the examination, and one query for all flows that they name."""
+"""Documents checked against what is there: the examination, and a query each for the flows and credentials named."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from ..exceptions import DocumentError, Problem
-from ..models import Flow
-from .validation import Finding, FlowReference, examine, problems_among
+from ..models import Credential, Flow
+from .validation import CredentialReference, Finding, FlowReference, examine, problems_among
 
 __all__ = ["require_valid", "validate", "validate_together"]
 
@@ -15,15 +15,14 @@ def validate(document: object, *, known_flows: Collection[str] | None = None) ->
     """Every problem of a document at once, in its order; empty when it can be imported. Never raises.
 
     Flows that its steps name have to exist: be the flow itself, among ``known_flows`` or, without these, in
-    the database, which is asked once at most.
+    the database, which is asked once at most; and once for credentials, if its steps name some.
     """
     findings = examine(document)
     own = (
         {document["slug"]} if isinstance(document, dict) and isinstance(document.get("slug"), str) else set()
     )
-    return problems_among(
-        findings, own | set(_existing([findings], own) if known_flows is None else known_flows)
-    )
+    flows = own | set(_existing([findings], own) if known_flows is None else known_flows)
+    return problems_among(findings, flows, _credentials([findings]))
 
 
 def validate_together(documents: Sequence[object]) -> list[list[Problem]]:
@@ -32,7 +31,8 @@ def validate_together(documents: Sequence[object]) -> list[list[Problem]]:
     own = {slug for slug in slugs if isinstance(slug, str)}
     findings = [examine(document) for document in documents]
     known = own | _existing(findings, own)
-    problems = [problems_among(one, known) for one in findings]
+    credentials = _credentials(findings)
+    problems = [problems_among(one, known, credentials) for one in findings]
     for index, slug in enumerate(slugs):
         if isinstance(slug, str) and slug in slugs[:index]:
             problems[index].insert(
@@ -75,3 +75,10 @@ def _existing(findings: Sequence[Sequence[Finding]], own: Collection[str]) -> se
     """Those of the flows named, besides ``own``, that are in the database."""
     named = {one.slug for each in findings for one in each if isinstance(one, FlowReference)} - set(own)
     return set(Flow.objects.filter(slug__in=named).values_list("slug", flat=True)) if named else set()
+
+
+def _credentials(findings: Sequence[Sequence[Finding]]) -> Mapping[str, str]:
+    """All that there are, with their kinds, if some are named: those are what to suggest in place of a wrong one."""
+    if any(isinstance(one, CredentialReference) for each in findings for one in each):
+        return dict(Credential.objects.values_list("name", "kind"))
+    return {}

@@ -310,6 +310,28 @@ def _plugins(parser: CommandParser) -> None:
     parser.add_argument("--noinput", action="store_true", help="purge: do not ask.")
 
 
+_CREDENTIAL_TASKS = {
+    "check": "credentials:check",
+    "rotate": "credentials:rotate",
+    "new-key": "credentials:new_key",
+}
+
+
+def _credentials(parser: CommandParser) -> None:
+    parser.add_argument(
+        "task",
+        nargs="?",
+        default="list",
+        choices=("list", *_CREDENTIAL_TASKS),
+        metavar="TASK",
+        help="list (the default); check: can this process use them; rotate: encrypt all anew under the first key; "
+        "new-key: make a key, and change nothing.",
+    )
+    parser.add_argument(
+        "name", nargs="?", default="", metavar="NAME", help="For list and check: only this one."
+    )
+
+
 def _docs(parser: CommandParser) -> None:
     parser.add_argument("name", metavar="PACK", help="Name of a plugin, or of its distribution.")
 
@@ -332,8 +354,8 @@ SUBCOMMANDS: dict[str, Subcommand] = {
         _plugins,
         keys=(
             "name", "state", "distribution", "version", "source", "problem", "phase", "reason", "hint", "label",
-            "description", "api", "app", "urls", "actions", "triggers", "filters", "schedulers", "hooks", "warnings",
-            "import_ms",
+            "description", "api", "app", "urls", "actions", "triggers", "filters", "schedulers", "credential_kinds",
+            "hooks", "warnings", "import_ms",
         ),
         json_help='{"entries", "is_from_environment", "malformed", "plugins"}, of which "plugins" is a list of objects',
         tasks=_PLUGIN_TASKS,
@@ -356,6 +378,15 @@ SUBCOMMANDS: dict[str, Subcommand] = {
         "Write an action into the module flow_actions of an app of the project, and a test of it that passes.",
         _new_action,
         codes={0: "written", 1: "refused, and nothing written"},
+    ),
+    "credentials": Subcommand(
+        "credentials:listing",
+        "List credentials, with the flows that use them and never with their secrets; check them, or their keys.",
+        _credentials,
+        keys=("name", "kind", "hosts", "source", "variables", "changed_at", "used_by"),
+        json_help="a list of objects (check: name, problem; rotate: name, is_changed, problem; new-key: key alone)",
+        tasks=_CREDENTIAL_TASKS,
+        codes={0: "told; done", 1: "one cannot be used; one could not be encrypted anew"},
     ),
     "schema": Subcommand("documents:schema", "Write the JSON Schema of flow documents."),
     "validate": Subcommand(

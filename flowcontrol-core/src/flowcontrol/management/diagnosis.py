@@ -17,16 +17,18 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
-from .. import conf, plugins, registry
+from .. import conf, plugins, registry, vault
+from ..documents import flows_by_credential
 from ..engine import programs
 from ..engine.claims import database
 from ..engine.presence import active_plugins, difference
 from ..engine.statistics import Statistics, statistics
 from ..exceptions import ConfigurationError, FlowcontrolError
-from ..models import Flow, Trigger
+from ..models import Credential, Flow, Trigger
 from ..models.database import DatabaseNow
 from ..registry import MissingAction
 from ..schedulers import SchedulerHealth, get_scheduler
+from ..vault.seals import is_under_first_key
 
 __all__ = ["AREAS", "Finding", "Level", "about_plugins", "diagnose"]
 
@@ -223,6 +225,33 @@ def _flows() -> Iterator[Finding]:
             )
 
 
+def _credentials() -> Iterator[Finding]:
+    used = {name for name, flows in flows_by_credential(_names_of_credentials()).items() if flows}
+    for row in Credential.objects.order_by("name"):
+        if problem := vault.problem_of(row):
+            yield Finding(
+                "credentials",
+                Level.ERROR if row.name in used else Level.WARNING,
+                problem,
+                "" if row.name in used else "No flow uses it.",
+            )
+    keys = conf.credential_keys()
+    if len(keys) > 1:
+        behind = sum(not is_under_first_key(row.sealed) for row in Credential.objects.sealed())
+        yield Finding(
+            "credentials",
+            Level.WARNING,
+            f"There are {len(keys)} keys, and {behind} credentials are not encrypted under the first.",
+            "manage.py flowcontrol credentials rotate, then take the others away."
+            if behind
+            else "Take the others away.",
+        )
+
+
+def _names_of_credentials() -> list[str]:
+    return list(Credential.objects.values_list("name", flat=True))
+
+
 #: What is looked at, in this order.
 AREAS: Mapping[str, Callable[[], Iterator[Finding]]] = {
     "settings": _settings,
@@ -232,4 +261,5 @@ AREAS: Mapping[str, Callable[[], Iterator[Finding]]] = {
     "scheduler": _scheduler,
     "runs": _runs,
     "flows": _flows,
+    "credentials": _credentials,
 }

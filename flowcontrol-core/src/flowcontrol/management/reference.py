@@ -10,9 +10,10 @@ from django import forms
 
 from .. import registry
 from ..base import BaseAction
+from ..exceptions import CredentialKindMissing
 from ..expressions.filters import find_filter
 from ..plugins import PluginReport
-from ..registry import ActionSpec, MissingAction, import_path
+from ..registry import ActionSpec, CredentialKindSpec, MissingAction, import_path
 
 __all__ = ["action_lines", "action_table", "markdown_table", "plugin_lines"]
 
@@ -57,8 +58,8 @@ def plugin_lines(report: PluginReport) -> Iterator[str]:
             "",
             f"It has an app, `{report.app}`: `plugin_apps` finds it, and `manage.py migrate` makes tables.",
         )
-    for part in (_actions(report), _triggers(report), _filters(report), _schedulers(report), _pages(report)):
-        lines = list(part)
+    for part in (_actions, _triggers, _filters, _schedulers, _credential_kinds, _pages):
+        lines = list(part(report))
         if lines:
             yield from ("", *lines)
 
@@ -156,6 +157,34 @@ def _schedulers(report: PluginReport) -> Iterator[str]:
     if specs:
         yield from ("## Schedulers", "", 'To be named in `FLOWCONTROL["SCHEDULER"]`.', "")
         yield from markdown_table(["scheduler", "label"], ([f"`{one.name}`", one.label] for one in specs))
+
+
+def _credential_kinds(report: PluginReport) -> Iterator[str]:
+    specs = [spec for spec in map(registry.credential_kinds.get_spec, report.credential_kinds) if spec]
+    if specs:
+        yield from (
+            "## Kinds of credentials",
+            "",
+            "To be added in the admin; steps refer to them by their names.",
+        )
+    for spec in specs:
+        yield from ("", f"### {spec.name}", "", *_kind(spec))
+
+
+def _kind(spec: CredentialKindSpec) -> Iterator[str]:
+    try:
+        kind = registry.credential_kinds.load(spec.name)
+    except CredentialKindMissing as error:
+        yield str(error)
+        return
+    yield f"**{spec.label}.** {kind.description}".rstrip()
+    if not kind.has_hosts:
+        yield "It is sent nowhere, so it has no hosts."
+    yield ""
+    yield from markdown_table(
+        ["field", "takes", "default", "meaning"],
+        (_field(name, field) for name, field in kind.Form.base_fields.items()),
+    )
 
 
 def _pages(report: PluginReport) -> Iterator[str]:

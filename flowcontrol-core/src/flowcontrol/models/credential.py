@@ -57,6 +57,12 @@ class Credential(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def source(self) -> str:
+        """Where its secrets come from, in a word or two."""
+        sources = [*(["stored"] if self.sealed else []), *(["environment"] if self.variables else [])]
+        return " and ".join(sources) or "none"
+
     def facts(self) -> dict[str, Any]:
         """What the secrets belong to, and are sealed with: a seal put to another row, or other hosts, does not open."""
         return {"name": self.name, "kind": self.kind, "hosts": self.hosts, "settings": self.settings}

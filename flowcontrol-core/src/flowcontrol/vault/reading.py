@@ -21,7 +21,7 @@ from ..registry import credential_kinds
 from ..suggestions import did_you_mean
 from .seals import BrokenSeal, open_seal
 
-__all__ = ["get_credential", "may_read_variable", "open_credential"]
+__all__ = ["get_credential", "open_credential", "stored_secrets", "variable_problem"]
 
 
 def get_credential(name: str, *, kinds: Collection[str] | None = None) -> Credential:
@@ -45,10 +45,7 @@ def open_credential(row: models.Credential) -> Credential:
         kind = credential_kinds.load(row.kind)
     except CredentialKindMissing as error:
         raise CredentialKindMissing(f'The credential "{row.name}" cannot be used. {error}') from error
-    try:
-        secrets = open_seal(row.sealed, row.facts())
-    except BrokenSeal as broken:
-        raise CredentialUndecryptable(f'The credential "{row.name}" cannot be decrypted. {broken}') from None
+    secrets = stored_secrets(row)
     secrets |= {field: _from_environment(row, field, variable) for field, variable in row.variables.items()}
     _mask(secrets)
     values = _cleaned(row, kind, {**row.settings, **secrets})
@@ -57,22 +54,36 @@ def open_credential(row: models.Credential) -> Credential:
     return credential
 
 
+def stored_secrets(row: models.Credential) -> dict[str, str]:
+    """Those that are in the database, decrypted, by field. Raises ``CredentialUndecryptable``."""
+    try:
+        return open_seal(row.sealed, row.facts())
+    except BrokenSeal as broken:
+        raise CredentialUndecryptable(f'The credential "{row.name}" cannot be decrypted. {broken}') from None
+
+
 def _mask(secrets: Mapping[str, str]) -> None:
     masking.known.add(secrets.values())
     logs.mask_secrets()
 
 
-def may_read_variable(variable: str) -> bool:
+def _may_read(variable: str) -> bool:
     """Whether credentials may take secrets from this environment variable."""
     return any(fnmatchcase(variable, pattern) for pattern in conf.get("CREDENTIAL_VARIABLES"))
 
 
+def variable_problem(variable: str) -> str:
+    """Why credentials cannot take secrets from this environment variable; empty when they can."""
+    if _may_read(variable):
+        return ""
+    allowed = ", ".join(conf.get("CREDENTIAL_VARIABLES")) or "none"
+    return f'Credentials may not read {variable}. FLOWCONTROL["CREDENTIAL_VARIABLES"] allows: {allowed}.'
+
+
 def _from_environment(row: models.Credential, field: str, variable: str) -> str:
-    if not may_read_variable(variable):
+    if problem := variable_problem(variable):
         raise CredentialVariableMissing(
-            f'The credential "{row.name}" takes "{field}" from the environment variable {variable}, which credentials '
-            f'may not read. FLOWCONTROL["CREDENTIAL_VARIABLES"] allows: '
-            f"{', '.join(conf.get('CREDENTIAL_VARIABLES')) or 'none'}."
+            f'The credential "{row.name}" takes "{field}" from an environment variable. {problem}'
         )
     value = os.environ.get(variable, "")
     if not value:

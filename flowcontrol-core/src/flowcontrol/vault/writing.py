@@ -14,10 +14,10 @@ from .. import models
 from ..credentials import CredentialForm, CredentialKind, is_host_pattern
 from ..exceptions import CredentialInvalid
 from ..registry import credential_kinds
-from .reading import may_read_variable
+from .reading import variable_problem
 from .seals import seal
 
-__all__ = ["save_credential", "store"]
+__all__ = ["save_credential", "stand_ins", "store"]
 
 
 def save_credential(
@@ -32,14 +32,14 @@ def save_credential(
     kind_class = credential_kinds.load(kind)
     row = models.Credential.objects.filter(name=name).first() or models.Credential(name=name)
     row.kind, row.hosts, row.variables = kind, [host.lower() for host in hosts], dict(variables or {})
-    form = kind_class.Form({**values, **_stand_ins(kind_class, row.variables)})
+    form = kind_class.Form({**values, **stand_ins(kind_class, row.variables)})
     wrong = [*_wrong(row, kind_class), *(f"the field {field}" for field in form.errors)]
     if wrong:
         raise CredentialInvalid(f'The credential "{name}" cannot be stored. Mend: {"; ".join(wrong)}.')
     store(row, form)
 
 
-def _stand_ins(kind: type[CredentialKind], variables: Mapping[str, str]) -> dict[str, str]:
+def stand_ins(kind: type[CredentialKind], variables: Mapping[str, str]) -> dict[str, str]:
     """Something for each secret that comes from the environment, which this process need not have."""
     return dict.fromkeys(kind.Form.secret_names() & variables.keys(), "•" * 64)
 
@@ -50,11 +50,7 @@ def _wrong(row: models.Credential, kind: type[CredentialKind]) -> list[str]:
         told.append('the hosts, of which it needs some ("*" for any)')
     secret = kind.Form.secret_names()
     told += [f"the variable of {field}, which is no secret field" for field in row.variables.keys() - secret]
-    told += [
-        f'the variable {one}, which FLOWCONTROL["CREDENTIAL_VARIABLES"] does not allow'
-        for one in row.variables.values()
-        if not may_read_variable(one)
-    ]
+    told += [problem for one in row.variables.values() if (problem := variable_problem(one))]
     try:
         validate_slug(row.name)
     except ValidationError:

@@ -14,7 +14,7 @@ from ..diagnosis import Finding, Level, about_plugins
 from ..output import Console, columns, table
 from ..usage import Use, uses_of
 from .doctor import tell
-from .plugins import as_facts, named
+from .plugins import BRINGS, as_facts, named
 
 __all__ = ["doctor", "show"]
 
@@ -55,11 +55,11 @@ def _page(report: PluginReport, used: Sequence[Use] | None) -> Iterator[str]:
             "import": f"{report.import_ms:.1f} ms",
         }
     )
-    for kind in ("actions", "triggers", "filters", "schedulers"):
+    for kind, words in BRINGS.items():
         names = getattr(report, kind)
         if names:
             yield ""
-            yield from table([kind.upper(), ""], [(name, _label(kind, name)) for name in names])
+            yield from table([words.upper(), ""], [(name, _label(kind, name)) for name in names])
     yield ""
     if used is None:
         yield "Which flows use it is not known: the database cannot be read."
@@ -74,6 +74,7 @@ def _label(kind: str, name: str) -> str:
         "actions": registry.actions,
         "triggers": registry.triggers,
         "schedulers": registry.schedulers,
+        "credential_kinds": registry.credential_kinds,
     }
     spec = registries[kind].get_spec(name) if kind in registries else None
     return str(spec.label) if spec else ""

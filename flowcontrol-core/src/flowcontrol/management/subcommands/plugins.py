@@ -14,7 +14,14 @@ from ...plugins import LoadedPlugins, PluginReport
 from ...suggestions import did_you_mean
 from ..output import Console, table
 
-__all__ = ["as_data", "as_facts", "freeze", "listing", "named", "plugins"]
+__all__ = ["BRINGS", "as_data", "as_facts", "freeze", "listing", "named", "plugins"]
+
+
+#: What a plugin's report lists, and how people call it.
+BRINGS = {
+    name: name.replace("_", " ")
+    for name in ("actions", "triggers", "filters", "schedulers", "credential_kinds")
+}
 
 
 def plugins(console: Console, options: Namespace) -> int:
@@ -44,7 +51,7 @@ def as_facts(report: PluginReport) -> dict[str, Any]:
         "name", "state", "distribution", "version", "source", "phase", "reason", "hint", "label", "description",
         "api", "app", "urls",
     )  # fmt: skip
-    lists = ("actions", "triggers", "filters", "schedulers", "hooks", "warnings")
+    lists = ("actions", "triggers", "filters", "schedulers", "credential_kinds", "hooks", "warnings")
     return {
         **{key: str(getattr(report, key)) for key in texts},
         **{key: list(getattr(report, key)) for key in lists},
@@ -76,8 +83,8 @@ def listing(loaded: LoadedPlugins, console: Console) -> Iterator[str]:
 def _row(report: PluginReport) -> tuple[str, ...]:
     distribution = " ".join(part for part in (report.distribution, report.version) if part)
     brings = ", ".join(
-        f"{len(found)} {kind if len(found) > 1 else kind[:-1]}"
-        for kind in ("actions", "triggers", "filters", "schedulers")
+        f"{len(found)} {words if len(found) > 1 else words[:-1]}"
+        for kind, words in BRINGS.items()
         if (found := getattr(report, kind))
     )
     return report.name, str(report.state), distribution or "-", brings or "-", report.source or "-"

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from django.core.checks import register
-from django.utils.translation import gettext_lazy as _
 from flowcontrol import packs
 
-from .checks import check_base_url, check_settings
+from .checks import TAG, check_base_url, check_guard, check_settings
 
 __all__ = ["PackConfig"]
 
 
 class PackConfig(packs.PackConfig):
     name = "flowcontrol_actions_http"
-    verbose_name = _("HTTP")
+    verbose_name = "HTTP"
 
     def ready(self) -> None:
-        register(check_settings, "flowcontrol")
-        register(check_base_url, "flowcontrol", deploy=True)
+        register(check_settings, TAG)
+        register(check_guard, TAG, deploy=True)
+        register(check_base_url, TAG, deploy=True)

@@ -23,7 +23,14 @@ __all__ = ["Call", "Callback", "CallbackQuerySet", "Endpoint", "Reply", "digest"
 _TELLING = re.compile(r"authorization|cookie|signature|token|secret|api-?key|password", re.IGNORECASE)
 _HEADER = re.compile(r"[A-Za-z0-9-]+")
 #: Headers that a run is given of every call that has them.
-_ALWAYS_KEPT = ("content-type", "user-agent", "x-github-event", "x-github-delivery", "webhook-id", "webhook-timestamp")
+_ALWAYS_KEPT = (
+    "content-type",
+    "user-agent",
+    "x-github-event",
+    "x-github-delivery",
+    "webhook-id",
+    "webhook-timestamp",
+)
 #: A worker or a web server waits for no reply longer than this.
 LONGEST_WAIT_SECONDS = 25
 _REPLY_DAYS = 1
@@ -61,7 +68,9 @@ class Endpoint(models.Model):
         _("note"), max_length=200, blank=True, default="", help_text=_("Who calls it, and why. For people.")
     )
     is_active = models.BooleanField(
-        _("active"), default=True, help_text=_("While it is not, callers are answered as if there were no such URL.")
+        _("active"),
+        default=True,
+        help_text=_("While it is not, callers are answered as if there were no such URL."),
     )
     #: As it is, and not only its digest: whoever sets the sender up has to copy the URL. What a caller may do, with
     #: every style but "none", takes the credential's secret, which is kept encrypted.

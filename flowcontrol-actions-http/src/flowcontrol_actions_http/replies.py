@@ -49,7 +49,9 @@ def allowed_headers() -> frozenset[str]:
 
 def refusal(text: str, status: int, **headers: str) -> HttpResponse:
     """An answer in plain text."""
-    return HttpResponse(text, "text/plain; charset=utf-8", status, headers={**headers, **_ALWAYS, **_NO_STORE})
+    return HttpResponse(
+        text, "text/plain; charset=utf-8", status, headers={**headers, **_ALWAYS, **_NO_STORE}
+    )
 
 
 _NO_STORE = {"Cache-Control": "no-store"}

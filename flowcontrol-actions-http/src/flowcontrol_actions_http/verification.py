@@ -55,7 +55,11 @@ def verified(style: str, call: Incoming, values: Mapping[str, Any], now: float) 
 def _standard(call: Incoming, values: Mapping[str, Any], now: float) -> str:
     """https://www.standardwebhooks.com, version 1, with shared secrets."""
     id_, time_ = call.header("webhook-id"), call.header("webhook-timestamp")
-    given = [part[3:] for part in call.header("webhook-signature").split(" ", _MOST_SIGNATURES) if part[:3] == "v1,"]
+    given = [
+        part[3:]
+        for part in call.header("webhook-signature").split(" ", _MOST_SIGNATURES)
+        if part[:3] == "v1,"
+    ]
     signed = b".".join((_bytes(id_), _bytes(time_), call.body))
     is_one_of(given, [_base64(secret, signed) for secret in _secrets(values)])
     is_in_time(time_, now)
@@ -70,13 +74,16 @@ def _github(call: Incoming, values: Mapping[str, Any], now: float) -> str:
 
 
 def _stripe(call: Incoming, values: Mapping[str, Any], now: float) -> str:
-    parts = [part.strip().partition("=") for part in call.header("stripe-signature").split(",", _MOST_SIGNATURES)]
+    parts = [
+        part.strip().partition("=") for part in call.header("stripe-signature").split(",", _MOST_SIGNATURES)
+    ]
     times = [value for name, _, value in parts if name == "t"]
     if len(times) != 1:
         raise CallRefused("The header stripe-signature has no time, or several.")
     signed = _bytes(times[0]) + b"." + call.body
     is_one_of(
-        [value for name, _, value in parts if name == "v1"], [_hex(secret, signed) for secret in _secrets(values)]
+        [value for name, _, value in parts if name == "v1"],
+        [_hex(secret, signed) for secret in _secrets(values)],
     )
     is_in_time(times[0], now)
     # The id is in the body, which may be parsed now.

@@ -25,9 +25,9 @@ from flowcontrol.base import (
 from flowcontrol.forms import TemplateField
 from flowcontrol.state import decode
 
+from .fields import NameField
 from .links import callback_url
 from .models import Callback, digest, new_token
-from .naming import NameField
 
 __all__ = ["WaitForCallback"]
 
@@ -52,9 +52,15 @@ class ChoicesField(forms.JSONField):
         names = [choice[0] for choice in choices if choice]
         if not all(isinstance(text, str) and text.strip() and len(text) <= _LONGEST_CHOICE for text in texts):
             raise ValidationError(
-                _("A choice is a text of at most %(most)s characters."), code="text", params={"most": _LONGEST_CHOICE}
+                _("A choice is a text of at most %(most)s characters."),
+                code="text",
+                params={"most": _LONGEST_CHOICE},
             )
-        if any(len(choice) != 2 for choice in choices) or len(set(names)) < len(names) or len(names) > _MOST_CHOICES:
+        if (
+            any(len(choice) != 2 for choice in choices)
+            or len(set(names)) < len(names)
+            or len(names) > _MOST_CHOICES
+        ):
             raise ValidationError(
                 _("Give at most %(most)s choices, and none of them twice."),
                 code="choices",
@@ -80,12 +86,15 @@ class WaitForCallback(BaseAction):
         url_as = NameField(
             label=_("Keep the URL as"),
             initial="callback_url",
+            max_length=100,
             help_text=_("The key of the state under which the sub-steps find the link."),
         )
         question = TemplateField(
             label=_("Question"),
             required=False,
-            help_text=_("The heading of the page: what people are asked. May have expressions in double braces."),
+            help_text=_(
+                "The heading of the page: what people are asked. May have expressions in double braces."
+            ),
         )
         text = TemplateField(
             label=_("Text"),
@@ -101,12 +110,17 @@ class WaitForCallback(BaseAction):
             ),
         )
         comment = forms.BooleanField(
-            label=_("Comment"), required=False, help_text=_("Whether people may write something along with it.")
+            label=_("Comment"),
+            required=False,
+            help_text=_("Whether people may write something along with it."),
         )
         save_as = NameField(
             label=_("Save as"),
             required=False,
-            help_text=_("The key of the state under which to keep the answer: its choice, comment and data. Empty: nowhere."),
+            max_length=100,
+            help_text=_(
+                "The key of the state under which to keep the answer: its choice, comment and data. Empty: nowhere."
+            ),
         )
         timeout_seconds = forms.IntegerField(
             label=_("Timeout in seconds"),

@@ -19,7 +19,9 @@ class WebhookSecret(CredentialKind):
         secret = SecretField(
             label=_("Secret"),
             strip=True,
-            help_text=_("As the sender shows it, or as both of you agreed on. Of Standard Webhooks it begins with whsec_."),
+            help_text=_(
+                "As the sender shows it, or as both of you agreed on. Of Standard Webhooks it begins with whsec_."
+            ),
         )
         previous_secret = SecretField(
             label=_("Previous secret"),

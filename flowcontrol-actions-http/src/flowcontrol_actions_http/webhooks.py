@@ -209,7 +209,9 @@ def _kept(endpoint: Endpoint, call: Incoming) -> dict[str, str]:
     found = {name: call.headers[name] for name in endpoint.headers() if name in call.headers}
     if any(len(value) > _LONGEST_HEADER for value in found.values()):
         raise BodyRefused(f"A header has more than {_LONGEST_HEADER:,} characters.")
-    kept: dict[str, str] = normaliser.checked({name.replace("-", "_"): value for name, value in found.items()})
+    kept: dict[str, str] = normaliser.checked(
+        {name.replace("-", "_"): value for name, value in found.items()}
+    )
     return kept
 
 

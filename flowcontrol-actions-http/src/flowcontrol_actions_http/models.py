@@ -122,7 +122,7 @@ class Endpoint(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    def save(self, **kwargs: Any) -> None:  # type: ignore[override]  # positional arguments are deprecated
+    def save(self, **kwargs: Any) -> None:
         self.token_digest = digest(self.token)
         if kwargs.get("update_fields") is not None and "token" in kwargs["update_fields"]:
             kwargs["update_fields"] = {*kwargs["update_fields"], "token_digest"}
@@ -138,7 +138,7 @@ class Endpoint(models.Model):
         return (*_ALWAYS_KEPT, *self.kept_headers.lower().split())
 
     def clean(self) -> None:
-        errors = {}
+        errors: dict[str, Any] = {}
         if self.style == self.Style.NONE and self.credential:
             errors["credential"] = _("With this way of verification no credential is used; leave it empty.")
         if self.style != self.Style.NONE and not self.credential:

@@ -54,6 +54,7 @@ def flowcontrol_register_triggers() -> list[TriggerSpec]:
 @hookimpl
 def flowcontrol_register_credential_kinds() -> list[CredentialKindSpec]:
     return [
+        CredentialKindSpec("http.basic", "flowcontrol_actions_http.kinds:Basic", "User name and password"),
         CredentialKindSpec(
             "http.webhook_secret",
             "flowcontrol_actions_http.webhook_secret:WebhookSecret",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from django.utils.translation import gettext_lazy as _
 from flowcontrol.credentials import CredentialForm, CredentialKind, SecretField
+from flowcontrol.translations import catalogue
 
 __all__ = ["WebhookSecret"]
+
+_ = catalogue("flowcontrol_actions_http")
 
 
 class WebhookSecret(CredentialKind):

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from django.db import router, transaction
 from django.db.models import F
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.templatetags.static import static
 from django.utils import timezone
@@ -22,6 +22,7 @@ from flowcontrol.state import encode
 from . import normaliser
 from .models import Callback, digest
 from .normaliser import BodyRefused
+from .reading import body_of
 
 __all__ = ["callback"]
 
@@ -74,7 +75,7 @@ def _standing(found: Callback, now: datetime) -> str:
 
 def _answer(found: Callback, request: HttpRequest, *, is_page: bool) -> str:
     """What the run is given, as text of a state. Raises ``BodyRefused``."""
-    body = _read(request)
+    body = body_of(request)
     content_type = request.headers.get("Content-Type", "")
     sent: Any = None
     if body or is_page:
@@ -96,17 +97,6 @@ def _answer(found: Callback, request: HttpRequest, *, is_page: bool) -> str:
         return encode(answer)
     except StateError:
         raise BodyRefused(_("It is too large for the state of a run."), 413) from None
-
-
-def _read(request: HttpRequest) -> bytes:
-    try:
-        declared = int(request.META.get("CONTENT_LENGTH") or 0)
-        body = request.read(normaliser.MAX_BYTES + 1) if declared <= normaliser.MAX_BYTES else None
-    except (UnreadablePostError, ValueError):
-        raise BodyRefused("The body cannot be read.") from None
-    if body is None or len(body) > normaliser.MAX_BYTES:
-        raise BodyRefused(f"The body has more than {normaliser.MAX_BYTES:,} bytes.", 413)
-    return body
 
 
 def _take(found: Callback, answer: str) -> str:

@@ -59,7 +59,7 @@ def flowcontrol_register_credential_kinds() -> list[CredentialKindSpec]:
             "http.webhook_secret",
             "flowcontrol_actions_http.webhook_secret:WebhookSecret",
             "Secret of a webhook",
-        )
+        ),
     ]
 
 

@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, transaction
-from django.http import HttpRequest, HttpResponse, RawPostDataException, UnreadablePostError
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from flowcontrol.credentials import get_credential
@@ -26,6 +26,7 @@ from flowcontrol.state import encode
 from . import normaliser
 from .models import Call, Endpoint, digest
 from .normaliser import BodyRefused
+from .reading import body_of
 from .replies import accepted, awaited, refusal, told
 from .verification import CallRefused, Incoming, verified
 
@@ -162,15 +163,11 @@ class _Message:
 
 
 def _read(request: HttpRequest) -> bytes:
-    """The body, unless it is too large: then nobody is let in, known or not."""
+    """The body, unless it cannot be read: then nobody is let in, known or not."""
     try:
-        declared = int(request.META.get("CONTENT_LENGTH") or 0)
-        body = request.read(normaliser.MAX_BYTES + 1) if declared <= normaliser.MAX_BYTES else None
-    except (UnreadablePostError, RawPostDataException, ValueError):
-        raise _Answer(refusal("The body cannot be read.\n", 400)) from None
-    if body is None or len(body) > normaliser.MAX_BYTES:
-        raise _Answer(refusal(f"The body has more than {normaliser.MAX_BYTES:,} bytes.\n", 413))
-    return body
+        return body_of(request)
+    except BodyRefused as error:
+        raise _Answer(refusal(f"{error}\n", error.status)) from None
 
 
 def _headers(request: HttpRequest) -> dict[str, str]:

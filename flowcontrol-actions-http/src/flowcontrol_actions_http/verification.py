@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["TOLERANCE_SECONDS", "CallRefused", "Incoming", "is_in_time", "is_one_of", "verified"]
+__all__ = ["KINDS", "TOLERANCE_SECONDS", "CallRefused", "Incoming", "is_in_time", "is_one_of", "verified"]
 
 #: How old a signed time may be, and how far ahead.
 TOLERANCE_SECONDS = 300
@@ -23,6 +23,15 @@ _MOST_SIGNATURES = 20
 _LONGEST_ID = 255
 #: What a sender of no style of its own may call a message by.
 _ID_HEADERS = ("idempotency-key", "webhook-id")
+
+
+#: Which kinds of credentials each style is verified with; "none" takes none.
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "standard": ("http.webhook_secret",),
+    "github": ("http.webhook_secret",),
+    "stripe": ("http.webhook_secret",),
+    "basic": ("http.basic",),
+}
 
 
 class CallRefused(Exception):

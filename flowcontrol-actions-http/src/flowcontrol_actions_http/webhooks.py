@@ -28,7 +28,7 @@ from .models import Call, Endpoint, digest
 from .normaliser import BodyRefused
 from .reading import body_of
 from .replies import accepted, awaited, refusal, told
-from .verification import CallRefused, Incoming, verified
+from .verification import KINDS, CallRefused, Incoming, verified
 
 __all__ = ["TRIGGER", "webhook"]
 
@@ -36,13 +36,6 @@ logger = logging.getLogger(__name__)
 
 #: The trigger type that every call fires.
 TRIGGER = "http.webhook"
-#: Which kinds of credentials serve which way of verification.
-_KINDS: Mapping[str, tuple[str, ...]] = {
-    "standard": ("http.webhook_secret",),
-    "github": ("http.webhook_secret",),
-    "stripe": ("http.webhook_secret",),
-    "basic": ("http.basic",),
-}
 _MINUTE = timedelta(minutes=1)
 #: Calls that were not let in, written down of an endpoint per minute: whoever knows the URL may send any number.
 _NOTED_PER_MINUTE = 20
@@ -112,7 +105,7 @@ def _let_in(endpoint: Endpoint | None, call: Incoming) -> str:
 
 
 def _values(endpoint: Endpoint) -> Mapping[str, Any]:
-    kinds = _KINDS.get(endpoint.style)
+    kinds = KINDS.get(endpoint.style)
     if kinds is None:
         return {}
     if endpoint is _NOBODY:

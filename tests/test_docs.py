@@ -19,12 +19,16 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from docs_pages import PAGES, ROOT, Block, anchors, blocks, headings, links, prose
+from django.test import override_settings
 from flowcontrol import base, checks, conf, hookspecs, plugins, registry, tasks
+from flowcontrol.credentials import save_credential
 from flowcontrol.documents import export_flow, import_flow, parse_yaml, schema, validate
 from flowcontrol.engine import continue_flowruns, execute_run, start_flow
 from flowcontrol.expressions import filter_names
 from flowcontrol.management.command_line import SUBCOMMANDS
 from flowcontrol.registry import preserved, register_trigger
+from flowcontrol.testing import run_flow
+from flowcontrol.vault import new_key
 
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
@@ -279,6 +283,20 @@ def test_the_action_of_the_readme_has_ten_lines_and_works() -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.django_db
+def test_the_kind_of_credential_of_the_page_works(examples: None) -> None:
+    (block,) = [one for one in blocks(DOCS / "credentials.md", "python") if one.title]
+    exec(compile(block.text, "credentials.md", "exec"), {})
+    order = {"action": "shop.order", "config": {"account": "warehouse"}}
+    values = {"user": "W1", "key": "the long one"}
+    with override_settings(FLOWCONTROL={"CREDENTIAL_KEYS": [new_key()]}):
+        save_credential("warehouse", "shop.account", values, hosts=["warehouse.example"])
+        assert run_flow(order).state == {"ordered_as": "W1"}
+        save_credential("warehouse", "shop.account", values, hosts=["other.example"])
+        refused = run_flow(order, status="failed").reason
+    assert '<Credential "warehouse" (shop.account)> may not be sent to warehouse.example.' in refused
+
+
 def test_the_tests_of_an_action_pass_as_they_are_written() -> None:
     by_title = {block.title: block for block in blocks(DOCS / "writing-actions.md", "python") if block.title}
     with preserved():

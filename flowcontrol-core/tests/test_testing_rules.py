@@ -22,7 +22,7 @@ pytestmark = pytest.mark.own_database
 
 PLUGIN = """
 from flowcontrol.hookspecs import PluginInfo, hookimpl
-from flowcontrol.registry import ActionSpec, FilterSpec, TriggerSpec
+from flowcontrol.registry import ActionSpec, CredentialKindSpec, FilterSpec, TriggerSpec
 
 @hookimpl
 def flowcontrol_plugin_info():
@@ -39,11 +39,16 @@ def flowcontrol_register_triggers():
 @hookimpl
 def flowcontrol_register_filters():
     return [FilterSpec("acme_shout", "acme_pack.actions:shout")]
+
+@hookimpl
+def flowcontrol_register_credential_kinds():
+    return [CredentialKindSpec("acme.key", "acme_pack.credentials:Key", "Key")]
 """
 
 ACTIONS = """
 from django import forms
 from flowcontrol.base import ActionForm, BaseAction, Effect
+from flowcontrol.forms import CredentialField
 
 def shout(value):
     return str(value).upper()
@@ -57,12 +62,28 @@ class Send(BaseAction):
     class Config(ActionForm):
         to = forms.CharField(label="To", help_text="Who gets it.")
         password = forms.CharField(label="Password", help_text="Of the account.", required=False)
+        account = CredentialField(kinds=["acme.key"], label="Key", help_text="Who sends.", required=False)
 
     def run(self, context):
         context.state["sent"] = context.config["to"]
+        key = context.credential(context.config["account"]).values["key"] if context.config["account"] else ""
 
     def summary(self, config):
         return f"Send to {config['to']}"
+"""
+
+CREDENTIALS = """
+from django import forms
+from flowcontrol.credentials import CredentialForm, CredentialKind, SecretField
+
+class Key(CredentialKind):
+    name = "acme.key"
+    label = "Key"
+    description = "As Acme shows it."
+
+    class Form(CredentialForm):
+        user = forms.CharField(label="User", help_text="Whose.")
+        key = SecretField(label="Key", help_text="The long one.")
 """
 
 APPS = """
@@ -105,7 +126,8 @@ Project-URL: Source, https://example.org/acme
 Requires-Dist: flowcontrol-core<0.2,>=0.1
 """
 
-SAMPLES = {"acme.send": [{"to": "ada", "password": "x"}]}
+SAMPLES = {"acme.send": [{"to": "ada", "password": "x", "account": "acme-key"}]}
+KEY = {"acme.key": {"user": "ada", "key": "a long key"}}
 
 
 class Pack:
@@ -114,11 +136,13 @@ class Pack:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.samples: dict[str, Any] = SAMPLES
+        self.credentials: dict[str, Any] = KEY
         self.info = folder / "acme_flow-1.0.dist-info"
         self.write("acme_pack/__init__.py", "")
         self.write("acme_pack/py.typed", "")
         self.write("acme_pack/plugin.py", PLUGIN)
         self.write("acme_pack/actions.py", ACTIONS)
+        self.write("acme_pack/credentials.py", CREDENTIALS)
         self.write("acme_pack/apps.py", APPS)
         self.write("acme_pack/models.py", MODELS)
         self.write("acme_pack/migrations/__init__.py", "")
@@ -168,6 +192,8 @@ class Pack:
                 "--json",
                 "--samples",
                 json.dumps(self.samples),
+                "--credentials",
+                json.dumps(self.credentials),
             ],
             env={**inherited, "PYTHONPATH": os.pathsep.join(map(str, path)), "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
@@ -251,6 +277,12 @@ BEGIN_OF_RUN = "\n    def run("
 DEFAULT = '        extra = forms.{} label="Extra", help_text="More.")\n'
 RAISING = "\n        def clean_to(self):\n            return {'ada': 'ada'}[self.cleaned_data['to']]\n"
 RUN = '        context.state["sent"] = context.config["to"]\n'
+KEY_OF_RUN = (
+    """context.credential(context.config["account"]).values["key"] if context.config["account"] else ""\n"""
+)
+CREDENTIALS_FILE = "acme_pack/credentials.py"
+SECRET_IN_THE_OPEN = 'api_token = forms.CharField(label="Token", help_text="Its own.", required=False)\n'
+SECRET_IN_THE_OPEN += "        user = forms.CharField("
 
 
 def refused_default(pack: Pack) -> None:
@@ -309,6 +341,24 @@ BAD: list[tuple[str, Break, str]] = [
         "found in the log",
     ),
     ("A10", changed(ACTIONS_FILE, "config['to']}", "config['password']}"), "found in its summary"),
+    (
+        "A10",
+        changed(ACTIONS_FILE, KEY_OF_RUN, KEY_OF_RUN + '        context.state["x"] = key\n'),
+        "had to be masked in the state",
+    ),
+    (
+        "A10",
+        changed(ACTIONS_FILE, KEY_OF_RUN, KEY_OF_RUN + '        context.log.info("as %s", key)\n'),
+        "had to be masked in the log",
+    ),
+    ("C1", changed(CREDENTIALS_FILE, '    description = "As Acme shows it."\n', ""), "neither a description"),
+    ("C1", changed(CREDENTIALS_FILE, ', help_text="Whose."', ""), "field user has no help text"),
+    (
+        "C2",
+        lambda pack: setattr(pack, "credentials", {**KEY, "acme.gone": {}}),
+        "a sample of acme.gone",
+    ),
+    ("C3", changed(CREDENTIALS_FILE, "user = forms.CharField(", SECRET_IN_THE_OPEN), "no SecretField"),
     ("A11", pure("Thing.objects.filter(name='x').delete()"), "declared PURE, and writes to the database"),
     ("A11", pure("subprocess.run(['true'], check=True)"), "declared PURE, and starts the process"),
     ("A12", changed(ACTIONS_FILE, RUN, SWALLOWING), "went on although its time was up in actions.py"),
@@ -381,6 +431,8 @@ FATAL: list[tuple[str, Break, str]] = [
     ("H5", changed(PLUGIN_FILE, 'api="1.0"', 'api="1.99"'), "needs the plugin API 1.99"),
     ("A2", lambda pack: setattr(pack, "samples", {}), "acme.send has no sample"),
     ("A2", lambda pack: setattr(pack, "samples", {"acme.send": [{"to": ""}]}), "config.to"),
+    ("H3", changed(PLUGIN_FILE, "acme_pack.credentials:Key", "acme_pack.credentials:Gone"), "acme.key"),
+    ("C2", lambda pack: setattr(pack, "credentials", {}), "acme.key has no sample"),
     ("D3", changed("acme_pack/models.py", "db_constraint=False, ", ""), "Thing.run refers to"),
 ]
 
@@ -408,9 +460,10 @@ def test_every_rule_is_proven_on_a_bad_pack() -> None:
 def loaded(folder: Path, actions: str) -> Iterator[None]:
     """A light pack ``acme`` with this code, loaded here."""
     module = f"acme_{folder.name.replace('-', '_')}"
-    plugin = PLUGIN.replace("acme_pack.actions", f"{module}_actions").replace(', model="acme_pack.thing"', "")
+    plugin = PLUGIN.replace("acme_pack.", f"{module}_").replace(f', model="{module}_thing"', "")
     (folder / f"{module}_plugin.py").write_text(plugin)
     (folder / f"{module}_actions.py").write_text(actions)
+    (folder / f"{module}_credentials.py").write_text(CREDENTIALS)
     sys.path.insert(0, str(folder))
     try:
         with isolated_plugins([Installed("acme", "acme-flow", "1.0", module=f"{module}_plugin")]):
@@ -420,7 +473,7 @@ def loaded(folder: Path, actions: str) -> Iterator[None]:
 
 
 def problems(rule: str, **told: Any) -> str:
-    subject = Subject("acme", SAMPLES, **told)
+    subject = Subject("acme", SAMPLES, credentials=KEY, **told)
     return "\n".join(hold(next(one for one in RULES if one.id == rule), subject).problems)
 
 

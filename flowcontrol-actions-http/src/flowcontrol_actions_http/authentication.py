@@ -22,6 +22,8 @@ class Authenticated:
 
     credential: Credential
     bounds: Bounds
+    #: Told of every text that nobody may read: ``ActionContext.keep_secret``.
+    keep_secret: Callable[[str], None]
 
     def applied(self, request: httpx2.Request) -> httpx2.Request:
         """Raises ``CredentialNotAllowed`` where the credential may not be sent."""
@@ -42,22 +44,19 @@ class Authenticated:
         return tokens.forgotten(self.credential)
 
 
-def authentication(credential: Credential, bounds: Bounds) -> Authenticated:
+def authentication(
+    credential: Credential, bounds: Bounds, keep_secret: Callable[[str], None]
+) -> Authenticated:
     if credential.kind not in KINDS:
         raise InvalidRequest(
             f'The credential "{credential.name}" is of the kind {credential.kind}, with which no request is sent. '
             f"Use one of these: {', '.join(KINDS)}."
         )
-    return Authenticated(credential, bounds)
+    return Authenticated(credential, bounds, keep_secret)
 
 
 def _with_header(request: httpx2.Request, name: str, value: str) -> httpx2.Request:
-    try:
-        request.headers[name] = value.encode("utf-8" if name == "Authorization" else "latin-1").decode(
-            "latin-1"
-        )
-    except UnicodeError:
-        raise InvalidRequest("The credential has characters that no header can have.") from None
+    request.headers[name] = value
     return request
 
 
@@ -81,6 +80,7 @@ def _api_key(authenticated: Authenticated, request: httpx2.Request) -> httpx2.Re
 
 def _oauth2(authenticated: Authenticated, request: httpx2.Request) -> httpx2.Request:
     token = tokens.token(authenticated.credential, authenticated.bounds)
+    authenticated.keep_secret(token)
     return _with_header(request, "Authorization", f"Bearer {token}")
 
 

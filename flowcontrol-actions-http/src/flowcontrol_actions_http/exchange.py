@@ -36,10 +36,7 @@ class Authentication(Protocol):
     """A credential at work."""
 
     def applied(self, request: httpx2.Request) -> httpx2.Request:
-        """The request as it is sent."""
-
-    def allows(self, host: str) -> bool:
-        """Whether it may be sent there."""
+        """The request as it is sent. Raises ``CredentialNotAllowed`` where the credential may not go."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +115,7 @@ def _redirected(sending: Sending, before: Target, onward: Target, status: int) -
 
 @contextmanager
 def _answered(sending: Sending, found: Target, bounds: Bounds) -> Iterator[httpx2.Response]:
-    profile = tls.profile(found.host, is_verified=sending.is_verified)
+    profile = tls.profile(found.scheme, found.host, is_verified=sending.is_verified)
     request = _request(sending, found)
     response = pools.pool(profile).handle_request(
         httpcore2.Request(
@@ -159,7 +156,7 @@ class _Body(httpx2.SyncByteStream):
 
 def _request(sending: Sending, found: Target) -> httpx2.Request:
     headers = httpx2.Headers({"Accept": "*/*", "User-Agent": conf.get("USER_AGENT")})
-    headers.update(sending.headers)
+    headers.update(httpx2.Headers(sending.headers, encoding="utf-8"))
     # Not for the author to choose: what we cannot unpack would be read as it is.
     headers["Accept-Encoding"] = _ENCODINGS
     try:
@@ -212,7 +209,7 @@ def _told(found: Target, bounds: Bounds) -> Iterator[None]:
     except DeadlinePassed:
         raise RequestTimedOut(f"{found.told}: not answered within {bounds.total:g} s.") from None
     except httpcore2.TimeoutException as error:
-        raise RequestTimedOut(f"{found.told}: {error or 'not answered in time'}.") from error
+        raise RequestTimedOut(f"{found.told}: {str(error) or 'not answered in time'}.") from error
     except (httpcore2.LocalProtocolError, httpcore2.UnsupportedProtocol) as error:
         raise InvalidRequest(f"{found.told}: {error}.") from error
     except (httpcore2.RemoteProtocolError, httpx2.DecodingError) as error:

@@ -179,7 +179,7 @@ class ForEachPage(BaseAction):
         if config["paging"] == "number" and not items:
             return Next()
         following = self._following(context, answer)
-        if following and following == here:
+        if config["paging"] != "number" and following == answer["url"]:
             raise InvalidResponse(f"The page {memory['count'] + 1} names itself as the next one.")
         page = {"number": memory["count"] + 1, **answer}
         if items is not None:

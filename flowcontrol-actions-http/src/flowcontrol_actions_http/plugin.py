@@ -7,6 +7,8 @@ from importlib import import_module
 from flowcontrol.hookspecs import PluginInfo, hookimpl
 from flowcontrol.registry import ActionSpec, CredentialKindSpec, TriggerSpec
 
+_HERE = "flowcontrol_actions_http"
+
 
 @hookimpl
 def flowcontrol_plugin_info() -> PluginInfo:
@@ -22,20 +24,40 @@ def flowcontrol_register_actions() -> list[ActionSpec]:
     return [
         ActionSpec(
             "http.request",
-            "flowcontrol_actions_http.actions:Request",
-            "Request",
+            f"{_HERE}.request:Request",
+            "Send request",
+            "Sends an HTTP request and keeps what its answer says.",
+        ),
+        ActionSpec(
+            "http.for_each_page",
+            f"{_HERE}.for_each_page:ForEachPage",
+            "For each page",
+            "Reads an answer that comes in pages, and runs its steps for each of them.",
         ),
         ActionSpec(
             "http.respond",
-            "flowcontrol_actions_http.respond:Respond",
+            f"{_HERE}.respond:Respond",
             "Respond",
             "Answers whoever called the webhook that started this run.",
         ),
         ActionSpec(
             "http.wait_for_callback",
-            "flowcontrol_actions_http.wait_for_callback:WaitForCallback",
+            f"{_HERE}.wait_for_callback:WaitForCallback",
             "Wait for callback",
             "Hands out a link that can be used once, and waits until it is.",
+        ),
+    ]
+
+
+@hookimpl
+def flowcontrol_register_credential_kinds() -> list[CredentialKindSpec]:
+    return [
+        CredentialKindSpec("http.basic", f"{_HERE}.kinds:Basic", "User name and password"),
+        CredentialKindSpec("http.bearer", f"{_HERE}.kinds:Bearer", "Bearer token"),
+        CredentialKindSpec("http.api_key", f"{_HERE}.kinds:ApiKey", "API key"),
+        CredentialKindSpec("http.oauth2_client", f"{_HERE}.kinds:OAuth2Client", "OAuth 2 client credentials"),
+        CredentialKindSpec(
+            "http.webhook_secret", f"{_HERE}.webhook_secret:WebhookSecret", "Secret of a webhook"
         ),
     ]
 
@@ -52,22 +74,10 @@ def flowcontrol_register_triggers() -> list[TriggerSpec]:
 
 
 @hookimpl
-def flowcontrol_register_credential_kinds() -> list[CredentialKindSpec]:
-    return [
-        CredentialKindSpec("http.basic", "flowcontrol_actions_http.kinds:Basic", "User name and password"),
-        CredentialKindSpec(
-            "http.webhook_secret",
-            "flowcontrol_actions_http.webhook_secret:WebhookSecret",
-            "Secret of a webhook",
-        ),
-    ]
-
-
-@hookimpl
 def flowcontrol_register_urls() -> str:
-    return "flowcontrol_actions_http.urls"
+    return f"{_HERE}.urls"
 
 
 @hookimpl
 def flowcontrol_prune() -> None:
-    import_module("flowcontrol_actions_http.pruning").prune()
+    import_module(f"{_HERE}.pruning").prune()

@@ -134,10 +134,10 @@ class RequestForm(ActionForm):
         return given
 
     def clean_connect_seconds(self) -> float:
-        return self.cleaned_data["connect_seconds"] or conf.get("CONNECT_SECONDS")
+        return float(self.cleaned_data["connect_seconds"] or conf.get("CONNECT_SECONDS"))
 
     def clean_read_seconds(self) -> float:
-        return self.cleaned_data["read_seconds"] or conf.get("READ_SECONDS")
+        return float(self.cleaned_data["read_seconds"] or conf.get("READ_SECONDS"))
 
     def clean_verify(self) -> bool:
         is_verified: bool = self.cleaned_data["verify"]

@@ -15,7 +15,7 @@ from flowcontrol.expressions import Expression, Scope, Template
 from flowcontrol.forms import evaluate_strings
 
 from . import conf
-from .authentication import authentication
+from .authentication import KINDS, Authenticated, authentication
 from .errors import InvalidRequest
 from .exchange import Bounds, Sending
 from .request_form import SAFE
@@ -40,7 +40,7 @@ def sending(context: ActionContext, url: str = "") -> Sending:
     """What the step sends in this run; to ``url``, if one is given. Raises ``InvalidRequest`` and ``EvaluationError``."""
     config = context.config
     method = config.get("method", "GET")
-    headers = httpx2.Headers(_rendered(context, config["headers"]))
+    headers = httpx2.Headers(_rendered(context, config["headers"]), encoding="utf-8")
     body = None if method in SAFE else _body(context)
     if body is not None:
         for name, value in body.headers.items():
@@ -55,10 +55,14 @@ def sending(context: ActionContext, url: str = "") -> Sending:
         tuple(headers.multi_items()),
         None if body is None else body.content,
         config["verify"],
-        authentication(context.credential(config["credential"]), bounds(config))
-        if config["credential"]
-        else None,
+        _authentication(context) if config["credential"] else None,
     )
+
+
+def _authentication(context: ActionContext) -> Authenticated:
+    config = context.config
+    credential = context.credential(config["credential"], kinds=KINDS)
+    return authentication(credential, bounds(config), context.keep_secret)
 
 
 def first_url(context: ActionContext) -> httpx2.URL:

@@ -51,8 +51,11 @@ def target(url: str | httpx2.URL, policy: Policy) -> Target:
         raise RequestRefused(
             "The URL has a user in it, before an @. Give the step a credential instead, and no user in its URL."
         )
-    if "%" in host and parsed(host) is None:
-        raise InvalidRequest(f"The URL's host {host!r} has characters that no host has.")
+    if "%" in host:
+        # Not even the zone of an address of IPv6: that is for neighbours on the wire.
+        raise InvalidRequest(f"The URL's host {host[:100]!r} has characters that no host has.")
+    if not (read.port or 80) < 65_536:
+        raise InvalidRequest(f"There is no port {read.port}.")
     found = Target(read.copy_with(fragment=None), read.scheme, host, read.port or _PORTS[read.scheme])
     _check(found, policy)
     return found

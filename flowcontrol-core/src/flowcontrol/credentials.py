@@ -101,7 +101,7 @@ class CredentialKind:
     Form: ClassVar[type[CredentialForm]] = CredentialForm
 
 
-class _Values(Mapping[str, Any]):
+class Values(Mapping[str, Any]):
     """The values of a credential, which shows none that is secret unless it is asked for by name."""
 
     __slots__ = ("_secret", "_values")
@@ -120,7 +120,9 @@ class _Values(Mapping[str, Any]):
         return len(self._values)
 
     def __repr__(self) -> str:
-        shown = {name: MASK if name in self._secret else value for name, value in self._values.items()}
+        shown = {
+            name: MASK if value and name in self._secret else value for name, value in self._values.items()
+        }
         return repr(shown)
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
@@ -150,8 +152,8 @@ class Credential:
     values: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.values, _Values):
-            object.__setattr__(self, "values", _Values(self.values, self.values))
+        if not isinstance(self.values, Values):
+            object.__setattr__(self, "values", Values(self.values, self.values))
 
     def allows_host(self, host: str) -> bool:
         """Whether the credential may be sent to this host: ask for each, that of a redirect included.
@@ -167,7 +169,7 @@ class Credential:
     def secrets(self) -> list[str]:
         """The secret texts, for whoever masks them."""
         values = self.values
-        assert isinstance(values, _Values)
+        assert isinstance(values, Values)
         return values.secrets()
 
     def __repr__(self) -> str:

@@ -7,8 +7,10 @@ import html
 import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote, quote_plus
+from uuid import UUID
 
 __all__ = ["MASK", "SHORTEST", "Masker", "known"]
 
@@ -21,6 +23,7 @@ SHORTEST = 4
 #: Base64 of less is in too much.
 _SHORTEST_ENCODED = 6
 _SHORTEST_LINE = 16
+_TOLD_AS_TEXT = (int, float, Decimal, UUID)
 
 
 class Masker:
@@ -64,13 +67,20 @@ class Masker:
         return text
 
     def mask_values(self, value: Any) -> Any:
-        """The same of every text in nested lists and mappings, keys included; what is neither stays as it is."""
+        """The same of every text in nested lists and mappings, keys included.
+
+        A number, or what else a state can hold, with a secret in it becomes text. All else stays as it is.
+        """
         if isinstance(value, str):
             return self.mask(value)
         if isinstance(value, Mapping):
             return {self.mask_values(key): self.mask_values(item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
             return [self.mask_values(item) for item in value]
+        if isinstance(value, _TOLD_AS_TEXT) and not isinstance(value, bool):
+            text = str(value)
+            masked = self.mask(text)
+            return value if masked is text else masked
         return value
 
 

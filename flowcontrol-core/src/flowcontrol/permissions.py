@@ -11,7 +11,7 @@ and seen by who may not use it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -23,7 +23,14 @@ from django.utils.translation import gettext as _
 from . import documents, plugins, registry
 from .exceptions import DocumentError
 
-__all__ = ["USE_CREDENTIAL", "codename", "create_permissions", "permission_for", "refusals"]
+__all__ = [
+    "USE_CREDENTIAL",
+    "codename",
+    "create_permissions",
+    "permission_for",
+    "refusals",
+    "usable_credentials",
+]
 
 #: For a step that names a credential.
 USE_CREDENTIAL = "flowcontrol.use_credential"
@@ -81,6 +88,14 @@ def _credentials_refused(step: Mapping[str, Any], may: Callable[[str], bool]) ->
     sentence = _("Step “%(step)s”: using the credential “%(name)s” asks for the permission %(permission)s.")
     for name in sorted(documents.credentials_of_step(step)):
         yield sentence % {"step": step["id"], "name": name, "permission": USE_CREDENTIAL}
+
+
+def usable_credentials(may: Callable[[str], bool], kinds: Collection[str] = ()) -> list[tuple[str, str]]:
+    """Name and kind of the credentials that somebody may choose; ``kinds``: those that will do, none: all."""
+    if not may(USE_CREDENTIAL):
+        return []
+    credentials = installed_apps.get_model("flowcontrol", "Credential").objects.of_kinds(tuple(kinds))
+    return list(credentials.order_by("name").values_list("name", "kind"))
 
 
 def _why_missing(action: str) -> list[str]:

@@ -96,6 +96,8 @@ class CredentialModelForm(ModelForm[Credential]):
                 shown.initial = self.instance.settings[name]
             return
         shown.widget.attrs.setdefault("class", "vTextField")
+        # The kind's form says so when it is missing; here it only shows.
+        shown.required = field.required and name not in self.before
         if name in self.before:
             kept = _("One is stored, and not shown. Leave this empty to keep it.")
             shown.help_text = " ".join(str(text) for text in (field.help_text, kept) if text)
@@ -184,9 +186,6 @@ def form_for(kind: type[CredentialKind], *, is_new: bool) -> type[CredentialMode
     fields: dict[str, Any] = {}
     for name, declared in kind.Form.base_fields.items():
         field = deepcopy(declared)
-        # Whether it is required says the kind's form, when it is known what is kept and what the environment has.
-        field.required = False
-        field.widget.is_required = False
         fields[_VALUE + name] = field
         if isinstance(declared, SecretField):
             fields[_VARIABLE + name] = forms.CharField(

@@ -7,15 +7,15 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.forms import Media
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.utils.decorators import method_decorator
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 
@@ -28,12 +28,21 @@ from ..models import Credential, Flow
 from ..registry import credential_kinds
 from .credential_forms import CredentialModelForm, fieldsets_for, form_for
 from .generic import ModelAdmin
-from .views import STYLE, change_url, require
+from .views import STYLE, change_url, has_permission, require
 
 __all__ = ["CredentialAdmin"]
 
 #: No page of an error, nor a report of it, repeats what was posted.
 _unseen = method_decorator(sensitive_post_parameters())
+
+
+class _CredentialList(ChangeList):
+    def get_results(self, request: HttpRequest) -> None:
+        """Looks once for a whole page who uses them: documents are large."""
+        super().get_results(request)
+        found = flows_by_credential([credential.name for credential in self.result_list])
+        for credential in self.result_list:
+            credential.flows_using = found.get(credential.name, [])
 
 
 class _KindFilter(admin.SimpleListFilter):
@@ -51,7 +60,7 @@ class _KindFilter(admin.SimpleListFilter):
 @admin.register(Credential)
 class CredentialAdmin(ModelAdmin[Credential]):
     form = CredentialModelForm
-    list_display = ["name", "kind_shown", "hosts_shown", "source_shown", "updated_at", "used_by"]
+    list_display = ["name", "kind_shown", "hosts_shown", "source_shown", "updated_at", "use_count"]
     list_filter = [_KindFilter]
     search_fields = ["name", "kind", "note"]
     delete_confirmation_template = "admin/flowcontrol/credential/delete_confirmation.html"
@@ -61,6 +70,7 @@ class CredentialAdmin(ModelAdmin[Credential]):
         "settings_shown",
         "secrets_shown",
         "used_by",
+        "use_count",
         "updated_at",
     ]
 
@@ -88,7 +98,9 @@ class CredentialAdmin(ModelAdmin[Credential]):
     def used_by(self, credential: Credential) -> str | SafeString:
         flows = self._flows(credential)
         return (
-            format_html_join(", ", '<a href="{}">{}</a>', ((_flow_url(self, one), one.slug) for one in flows))
+            format_html_join(
+                ", ", '<a href="{}">{}</a>', ((change_url(self, one), one.slug) for one in flows)
+            )
             or "-"
         )
 
@@ -101,12 +113,17 @@ class CredentialAdmin(ModelAdmin[Credential]):
         stored = [(gettext("stored"), MASK)] if credential.sealed else []
         return _listed([*stored, *credential.variables.items()])
 
+    @admin.display(description=_("used by"))
+    def use_count(self, credential: Credential) -> str:
+        count = len(self._flows(credential))
+        return ngettext("%d flow", "%d flows", count) % count
+
     def _flows(self, credential: Credential) -> Sequence[Flow]:
-        """Read once for a whole list: the flows' documents are large."""
-        found: dict[str, list[Flow]] | None = getattr(credential, "_used", None)
-        if found is None:
-            found = flows_by_credential([credential.name])
-        return found.get(credential.name, [])
+        found: Sequence[Flow] | None = getattr(credential, "flows_using", None)
+        return flows_by_credential([credential.name]).get(credential.name, []) if found is None else found
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return _CredentialList
 
     # -- add and change --------------------------------------------------------------------------------------
 
@@ -121,13 +138,11 @@ class CredentialAdmin(ModelAdmin[Credential]):
         kind = _kind_of(obj.kind if obj else request.GET.get("kind", ""))
         if kind is None:
             return super().get_form(request, obj, change=change, **{**kwargs, "fields": ["name", "note"]})  # type: ignore[return-value]
-        own = form_for(kind)
-        if obj is None:
-            return own
-        return type(own.__name__, (own,), {"name": None})
+        return form_for(kind, is_new=obj is None)
 
     def get_fieldsets(self, request: HttpRequest, obj: Credential | None = None) -> Any:
         kind = _kind_of(obj.kind if obj else request.GET.get("kind", ""))
+        use = "used_by" if has_permission(request, Flow, "view_flow") else "use_count"
         if kind is None or (obj and not self.has_change_permission(request, obj)):
             shown = [
                 "name",
@@ -138,9 +153,9 @@ class CredentialAdmin(ModelAdmin[Credential]):
                 "secrets_shown",
                 "updated_at",
             ]
-            return [(None, {"fields": [*shown, "used_by"]})]
+            return [(None, {"fields": [*shown, use]})]
         (none, about), *others = fieldsets_for(kind)
-        facts = [] if obj is None else [(_("Use"), {"fields": ["used_by", "updated_at"]})]
+        facts = [] if obj is None else [(_("Use"), {"fields": [use, "updated_at"]})]
         if obj is None:
             about = {"fields": [name for name in about["fields"] if name != "kind_shown"]}
         return [(none, about), *others, *facts]
@@ -202,8 +217,11 @@ class CredentialAdmin(ModelAdmin[Credential]):
     ) -> HttpResponse:
         found = self.get_object(request, unquote(object_id))
         may = found is not None and self.has_delete_permission(request, found)
-        flows = [(_flow_url(self, flow), flow) for flow in self._flows(found)] if found and may else []
-        return super().delete_view(request, object_id, {**(extra_context or {}), "used_by": flows})
+        flows = self._flows(found) if found and may else []
+        context = {"use_count": len(flows), "used_by": []}
+        if has_permission(request, Flow, "view_flow"):
+            context["used_by"] = [(change_url(self, flow), flow) for flow in flows]
+        return super().delete_view(request, object_id, {**(extra_context or {}), **context})
 
 
 def _kind_of(name: str) -> type[CredentialKind] | None:
@@ -222,7 +240,3 @@ def _label(kind: str) -> str:
 
 def _listed(pairs: Any) -> str | SafeString:
     return format_html_join("", "<div>{}: {}</div>", pairs) or "-"
-
-
-def _flow_url(model_admin: ModelAdmin[Any], flow: Flow) -> str:
-    return change_url(model_admin, flow)

@@ -80,6 +80,10 @@ class DraftForm(ModelForm[Flow]):
         if self.instance.pk:
             self.initial["document"] = documents.to_yaml(documents.draft_of(self.instance))
             self.initial["revision"] = self.instance.draft_revision
+        if usable := permissions.usable_credentials(self.may):
+            named = ", ".join(f"{name} ({kind})" for name, kind in usable)
+            told = _("Credentials that you may use: %s.") % named
+            self.fields["document"].help_text = f"{self.fields['document'].help_text} {told}"
 
     def clean_document(self) -> dict[str, Any]:
         found: list[dict[str, Any]] = self.cleaned_data["document"]

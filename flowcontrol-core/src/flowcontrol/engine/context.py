@@ -19,6 +19,7 @@ from ..masking import Masker
 from ..models import FlowRun
 from ..state import State
 from . import secrecy
+from .retries import retry_of
 
 __all__ = ["RunView", "StepContext"]
 
@@ -88,6 +89,7 @@ class StepContext:
         "_node",
         "_path",
         "_scope",
+        "_tries",
         "_variables",
         "_view",
         "attempt",
@@ -107,6 +109,7 @@ class StepContext:
         variables: Mapping[str, Any],
         path: str,
         attempt: int,
+        tries: int,
         now: datetime,
     ) -> None:
         self._view = view
@@ -120,6 +123,8 @@ class StepContext:
         self.locals: MutableMapping[str, Any] = memory
         self.step_id = node.id
         self.attempt = attempt
+        #: As ``attempt``, but for crashes, which use up no try.
+        self._tries = tries
         self.now = now
 
     def undo(self) -> None:
@@ -171,6 +176,9 @@ class StepContext:
     def keep_secret(self, *texts: str) -> None:
         view = self._view
         view.masker = secrecy.confide(view.run.pk, view.masker, list(texts))
+
+    def is_retried(self, error: BaseException) -> bool:
+        return retry_of(self._node, self._tries, error) is not None
 
     def evaluate(self, expression: Expression) -> Any:
         return expression.evaluate(self.scope)

@@ -51,6 +51,7 @@ from .clock import Clock, FixedClock
 from .context import RunView, StepContext
 from .current import current_run
 from .cursor import Ending, Frame, Position
+from .retries import retry_of
 from .timelimit import StepTimeout, time_limit
 
 __all__ = ["Call", "Request", "Stretch"]
@@ -332,7 +333,15 @@ class Stretch:
         attempt = position.attempt + self.crashes
         self.crashes = 0
         context = StepContext(
-            self.view, node, self.state, memory, frame.variables, frame.path, attempt, self.now()
+            self.view,
+            node,
+            self.state,
+            memory,
+            frame.variables,
+            frame.path,
+            attempt,
+            position.attempt,
+            self.now(),
         )
         return _Question(node, position, context, memory, attempt, time.monotonic())
 
@@ -446,7 +455,7 @@ class Stretch:
         assert error is not None
         message = self.shown(str(error))
         told = message if isinstance(error, ActionFailed) else f"{type(error).__name__}: {message}"
-        retry = self.retry_of(node, position, error)
+        retry = retry_of(node, position.attempt, error)
         self.record_failure(node, position, "Retry" if retry else "Fail", told)
         if self.view.is_object_gone:
             # What the run is about was deleted, which is no fault of the step.
@@ -461,12 +470,6 @@ class Stretch:
         reason = f'Step "{node.name}" ({node.id}) failed: {told}'
         trace = self.shown("".join(traceback.format_exception(error)))
         return None, self.ending(RunStatus.FAILED, reason, trace, position=position)
-
-    def retry_of(self, node: Node, position: Position, error: BaseException) -> Retry | None:
-        retry = node.retry
-        if retry is None or position.attempt >= retry.attempts or not _is_one_of(error, retry.on):
-            return None
-        return retry
 
     def retrying(self, position: Position, retry: Retry, error: BaseException, told: str) -> Checkpoint:
         """Wait in the database for the next try."""
@@ -675,18 +678,6 @@ def _checked(decision: Decision | None) -> Decision:
         case EnterBranch(variables=variables) if variables:
             _check_storable(variables)
     return decision
-
-
-def _is_one_of(error: BaseException, names: tuple[str, ...]) -> bool:
-    """Whether the error's class, or one it inherits, has one of these names: plain, or with its module."""
-    if not names:
-        return True
-    known = {
-        name
-        for kind in type(error).__mro__
-        for name in (kind.__name__, f"{kind.__module__}.{kind.__qualname__}")
-    }
-    return not known.isdisjoint(names)
 
 
 def _told(decision: Decision) -> str:

@@ -25,12 +25,15 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("name", metavar="NAME", help="Name of the plugin, or of its distribution.")
     parser.add_argument("--samples", metavar="JSON", default="{}", help='{"acme.send": [{"to": "ada"}]}')
+    parser.add_argument(
+        "--credentials", metavar="JSON", default="{}", help='{"acme.token": {"token": "a sample"}}'
+    )
     parser.add_argument("--json", dest="as_json", action="store_true", help="Write JSON.")
     options = parser.parse_args(arguments)
     try:
-        samples = json.loads(options.samples)
+        samples, credentials = json.loads(options.samples), json.loads(options.credentials)
     except ValueError as error:
-        parser.error(f"--samples is no JSON: {error}")
+        parser.error(f"--samples and --credentials are JSON: {error}")
     if not os.environ.get("DJANGO_SETTINGS_MODULE"):
         os.environ["DJANGO_SETTINGS_MODULE"] = "flowcontrol.testing.scratch"
         os.environ.setdefault("FLOWCONTROL_TESTING_PLUGINS", f"{options.name},builtin*")
@@ -39,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     databases = setup_databases(verbosity=0, interactive=False)
     try:
         told: int = import_module("flowcontrol.testing.telling").tell(
-            options.name, samples, as_json=options.as_json
+            options.name, samples, credentials, as_json=options.as_json
         )
         return told
     finally:

@@ -38,6 +38,9 @@ class PackConformance:
     not_run: ClassVar[Mapping[str, str]] = {}
     #: Stored configurations of older versions: {name: [(version, config)]}.
     old_configs: ClassVar[Mapping[str, Sequence[tuple[int, Mapping[str, Any]]]]] = {}
+    #: Right values of each kind of credential, by its name: {"acme.token": {"token": "a sample"}}. Samples of actions
+    #: name the credential that is made of them "acme-token".
+    credentials: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     #: Rules that do not hold yet, by id, with the reason.
     expected_failures: ClassVar[Mapping[str, str]] = {}
 
@@ -88,4 +91,6 @@ class PackConformance:
     def _subject(self) -> Subject:
         counts = type(self).count_effects is not PackConformance.count_effects
         count: Callable[[str], int] | None = self.count_effects if counts else None
-        return Subject(self.pack, self.samples, self.not_run, self.old_configs, self.prepare, count)
+        return Subject(
+            self.pack, self.samples, self.not_run, self.old_configs, self.prepare, count, self.credentials
+        )

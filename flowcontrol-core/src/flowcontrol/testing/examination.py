@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from . import rules_of_actions, rules_of_apps, rules_of_hooks, rules_of_packaging
+from . import rules_of_actions, rules_of_apps, rules_of_credentials, rules_of_hooks, rules_of_packaging
 from .rules import RULES, NotApplicable, Rule, Subject
 
 __all__ = ["Result", "examine", "hold", "tier"]
 
 #: The modules that declare rules: each does so when it is imported.
-_MODULES = (rules_of_packaging, rules_of_hooks, rules_of_actions, rules_of_apps)
+_MODULES = (rules_of_packaging, rules_of_hooks, rules_of_actions, rules_of_credentials, rules_of_apps)
 _TIERS = ("bronze", "silver", "gold")
 
 
@@ -45,7 +45,8 @@ class Result:
 def hold(rule: Rule, subject: Subject) -> Result:
     """Hold the pack to one rule."""
     try:
-        return Result(rule, list(rule.check(subject)))
+        with rules_of_credentials.keys_at_hand(subject):
+            return Result(rule, list(rule.check(subject)))
     except NotApplicable as reason:
         return Result(rule, not_applicable=str(reason))
 

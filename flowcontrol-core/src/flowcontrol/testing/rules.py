@@ -20,7 +20,10 @@ from ..plugins import PluginReport
 from ..plugins.entry_points import Installed, canonical, installed_plugins
 from ..registry import MissingAction
 
-__all__ = ["RULES", "NotApplicable", "Rule", "Subject", "rule"]
+__all__ = ["RULES", "SECRET_NAMES", "NotApplicable", "Rule", "Subject", "rule"]
+
+#: What the names of fields for secrets end with, or have in them.
+SECRET_NAMES = ("password", "secret", "token", "api_key", "private_key")
 
 
 class NotApplicable(Exception):
@@ -45,12 +48,12 @@ class Rule:
         """``bronze``: it can be trusted to be there; ``silver``: its actions, too; ``gold``: and it is a pleasure."""
         if not self.is_must:
             return "gold"
-        return "silver" if self.id[0] in "AT" else "bronze"
+        return "silver" if self.id[0] in "ACT" else "bronze"
 
 
-#: All rules: of packaging, imports, hooks, actions, triggers and apps.
+#: All rules: of packaging, imports, hooks, actions, kinds of credentials, triggers and apps.
 RULES: list[Rule] = []
-_ORDER = "PIHATD"
+_ORDER = "PIHACTD"
 
 
 def rule(
@@ -82,6 +85,9 @@ class Subject:
     prepare: Callable[[], None] | None = None
     #: How often an action has touched the world so far, by its name.
     count_effects: Callable[[str], int] | None = None
+    #: Right values of each kind of credential, by its name. Samples of actions name the credential ``acme-token`` for
+    #: the kind ``acme.token``.
+    credentials: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @cached_property
     def installed(self) -> Installed | None:

@@ -13,14 +13,16 @@ from django import forms
 
 from .. import conf
 from ..base import BaseAction, Effect
+from ..documents import validate
 from ..documents.configuration import check_config, json_types, migrated
 from ..exceptions import DocumentError
-from .rules import NotApplicable, Subject, rule
+from ..forms import CredentialField
+from ..masking import MASK
+from .rules import SECRET_NAMES, NotApplicable, Subject, rule
+from .rules_of_credentials import save_samples
 from .running import FlowResult, crash_at, run_flow
 from .watching import Interruption, touched_by
 
-#: Parts of field names whose values nobody may find anywhere.
-_SECRET = ("password", "secret", "token", "api_key", "private_key")
 #: Of each sample so many lines are tried for what happens when the time is up there.
 _LINES = 30
 #: What forms are tried with.
@@ -161,7 +163,7 @@ def migrates(subject: Subject) -> Iterator[str]:
     needs_database=True,
 )
 def runs(subject: Subject) -> Iterator[str]:
-    for name, config in _to_run(subject):
+    for name, config in _to_be_run(subject):
         try:
             result = _run(name, config)
         except DocumentError as error:
@@ -216,9 +218,10 @@ def repeats(subject: Subject) -> Iterator[str]:
 
 @rule(
     "A10",
-    "Secrets in its configuration are told to nobody",
+    "Secrets of its configuration and credentials are told to nobody",
     why="State, history, errors and logs are read by people who may not know them.",
-    fix="Do not put them into the state, errors or logs; refer to them by name.",
+    fix="Do not put them into the state, errors or logs; refer to them by name. The engine masks those of credentials, "
+    "which a run is worse for: keep what it needs of an answer.",
     needs_database=True,
 )
 def secretive(subject: Subject) -> Iterator[str]:
@@ -226,24 +229,40 @@ def secretive(subject: Subject) -> Iterator[str]:
         (name, config, key)
         for name, config in _to_run(subject)
         for key in subject.actions[name].Config().fields
-        if any(part in key.lower() for part in _SECRET) and isinstance(config.get(key, ""), str)
+        if any(part in key.lower() for part in SECRET_NAMES) and isinstance(config.get(key, ""), str)
     ]
-    if not secret:
-        raise NotApplicable("no field of the actions that are run here has the name of a secret")
+    confided = [
+        (name, config)
+        for name, config in _to_run(subject)
+        for key, one in subject.actions[name].Config().fields.items()
+        if isinstance(one, CredentialField) and config.get(key)
+    ]
+    if not secret and not confided:
+        raise NotApplicable("nothing that is run here has a field with the name of a secret, or a credential")
     for name, config, key in secret:
         canary = f"canary{secrets.token_hex(8)}"
         with _heard() as heard:
             result = _run(name, {**config, key: canary})
-        places = {
-            "its summary": _summary(subject.actions[name], {**config, key: canary}),
-            "the state": result.run.state_json,
-            "the history": str(result),
-            "the reason or the traceback": result.reason + result.run.traceback,
-            "the log": "\n".join(heard.lines),
-        }
+        summary = _summary(subject.actions[name], {**config, key: canary})
+        places = {"its summary": summary, **_places(result), "the log": "\n".join(heard.lines)}
         for place, text in places.items():
             if canary in text:
                 yield f"{name}: the value of {key} is found in {place}."
+    for name, config in confided:
+        with _heard() as heard:
+            result = _run(name, config)
+        for place, text in {**_places(result), "the log": "\n".join(heard.own())}.items():
+            if MASK in text:
+                yield f"{name}: a secret of its credential had to be masked in {place}."
+
+
+def _places(result: FlowResult) -> dict[str, str]:
+    """Where people read of a run."""
+    return {
+        "the state": str(result.state),
+        "the history": str(result),
+        "the reason or the traceback": result.reason + result.run.traceback,
+    }
 
 
 @rule(
@@ -341,9 +360,19 @@ class _heard(logging.Handler):  # noqa: N801  reads as a context manager
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
         self.lines: list[str] = []
+        self.loggers: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(f"{record.getMessage()} {vars(record)}")
+        self.loggers.append(record.name)
+
+    def own(self) -> list[str]:
+        """What actions logged, and not what a library did, which is masked as well and no fault of theirs."""
+        return [
+            line
+            for line, name in zip(self.lines, self.loggers, strict=True)
+            if name.startswith("flowcontrol") and name != "flowcontrol.engine"
+        ]
 
     def __enter__(self) -> Self:
         root = logging.getLogger()
@@ -376,11 +405,24 @@ def _samples(subject: Subject) -> Samples:
 
 
 def _to_run(subject: Subject) -> list[tuple[str, dict[str, Any]]]:
+    """Of those below the ones that make a flow; about the others there is a rule of its own."""
+    found = [
+        (name, config)
+        for name, config in _to_be_run(subject)
+        if not any(problem.level == "error" for problem in validate(_flow_of(name, config)))
+    ]
+    if not found:
+        raise NotApplicable("no sample makes a flow, see A7")
+    return found
+
+
+def _to_be_run(subject: Subject) -> list[tuple[str, dict[str, Any]]]:
     found = [
         (name, config)
         for name, action, config in _samples(subject)
         if name not in subject.not_run and not check_config(action, config).problems
     ]
+    save_samples(subject)
     if subject.prepare is not None:
         subject.prepare()
     if not found:
@@ -389,5 +431,13 @@ def _to_run(subject: Subject) -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
+def _flow_of(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    return {"flowcontrol": 1, "slug": "it", "name": "It", "steps": [_step(name, config)]}
+
+
+def _step(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    return {"id": "it", "action": name, "config": dict(config)}
+
+
 def _run(name: str, config: Mapping[str, Any]) -> FlowResult:
-    return run_flow({"id": "it", "action": name, "config": dict(config)}, status=None)
+    return run_flow(_step(name, config), status=None)

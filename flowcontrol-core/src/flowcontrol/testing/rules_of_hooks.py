@@ -8,8 +8,9 @@ from importlib import import_module
 from django.apps import apps
 
 from .. import API_VERSION, registry
+from ..exceptions import CredentialKindMissing
 from ..expressions.filters import find_filter
-from ..models import FlowRun, Trigger
+from ..models import Credential, FlowRun, Trigger
 from ..plugins.report import Problem
 from ..registry import MissingAction
 from .rules import NotApplicable, Subject, rule
@@ -59,6 +60,11 @@ def resolved(subject: Subject) -> Iterator[str]:
             registry.schedulers.load(name)
         except Exception as error:  # noqa: BLE001  a pack's code
             yield f'The scheduler "{name}" cannot be imported: {type(error).__name__}: {error}'
+    for name in report.credential_kinds if report else ():
+        try:
+            registry.credential_kinds.load(name)
+        except CredentialKindMissing as error:
+            yield str(error)
     if report and report.urls:
         try:
             import_module(report.urls)
@@ -138,10 +144,14 @@ def triggers(subject: Subject) -> Iterator[str]:
     fix="Choose a shorter name.",
 )
 def short_enough(subject: Subject) -> Iterator[str]:
-    columns = {"triggers": Trigger._meta.get_field("on"), "actions": FlowRun._meta.get_field("needs")}
+    columns = {
+        "triggers": Trigger._meta.get_field("on"),
+        "actions": FlowRun._meta.get_field("needs"),
+        "credential_kinds": Credential._meta.get_field("kind"),
+    }
     for kind, column in columns.items():
         longest = column.max_length
-        assert longest is not None, "both are CharFields"
+        assert longest is not None, "all are CharFields"
         for name in getattr(subject.report, kind, ()):
             if len(name) > longest:
                 yield f"{name[:40]}… has {len(name)} characters; {longest} are kept."

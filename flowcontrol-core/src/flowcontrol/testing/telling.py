@@ -12,9 +12,9 @@ from .rules import Subject
 __all__ = ["tell"]
 
 
-def tell(name: str, samples: Any, *, as_json: bool) -> int:
+def tell(name: str, samples: Any, credentials: Any, *, as_json: bool) -> int:
     """Examine the pack and write what came of it; the exit code."""
-    results = list(examine(Subject(name, samples)))
+    results = list(examine(Subject(name, samples, credentials=credentials)))
     if as_json:
         told = [
             {

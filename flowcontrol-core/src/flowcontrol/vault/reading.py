@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
 from .. import conf, logs, masking, models
-from ..credentials import Credential, CredentialKind
+from ..credentials import Credential, CredentialKind, Values
 from ..exceptions import (
     CredentialInvalid,
     CredentialKindMissing,
@@ -47,10 +47,11 @@ def open_credential(row: models.Credential) -> Credential:
         raise CredentialKindMissing(f'The credential "{row.name}" cannot be used. {error}') from error
     secrets = stored_secrets(row)
     secrets |= {field: _from_environment(row, field, variable) for field, variable in row.variables.items()}
-    _mask(secrets)
+    _mask(secrets.values())
     values = _cleaned(row, kind, {**row.settings, **secrets})
-    credential = Credential(row.name, row.kind, tuple(row.hosts), values)
-    _mask({name: str(values[name]) for name in kind.Form.secret_names() if values.get(name)})
+    credential = Credential(row.name, row.kind, tuple(row.hosts), Values(values, kind.Form.secret_names()))
+    # Cleaning may have changed them.
+    _mask(credential.secrets())
     return credential
 
 
@@ -62,8 +63,8 @@ def stored_secrets(row: models.Credential) -> dict[str, str]:
         raise CredentialUndecryptable(f'The credential "{row.name}" cannot be decrypted. {broken}') from None
 
 
-def _mask(secrets: Mapping[str, str]) -> None:
-    masking.known.add(secrets.values())
+def _mask(secrets: Iterable[str]) -> None:
+    masking.known.add(secrets)
     logs.mask_secrets()
 
 

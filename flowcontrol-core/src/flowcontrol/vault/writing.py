@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -33,15 +34,21 @@ def save_credential(
     row = models.Credential.objects.filter(name=name).first() or models.Credential(name=name)
     row.kind, row.hosts, row.variables = kind, [host.lower() for host in hosts], dict(variables or {})
     form = kind_class.Form({**values, **stand_ins(kind_class, row.variables)})
-    wrong = [*_wrong(row, kind_class), *(f"the field {field}" for field in form.errors)]
+    wrong = [
+        *_wrong(row, kind_class),
+        *(f"the field {field}" for field in form.errors if field not in row.variables),
+    ]
     if wrong:
         raise CredentialInvalid(f'The credential "{name}" cannot be stored. Mend: {"; ".join(wrong)}.')
     store(row, form)
 
 
 def stand_ins(kind: type[CredentialKind], variables: Mapping[str, str]) -> dict[str, str]:
-    """Something for each secret that comes from the environment, which this process need not have."""
-    return dict.fromkeys(kind.Form.secret_names() & variables.keys(), "•" * 64)
+    """What the form of a kind gets for secrets that come from the environment, which this process need not have."""
+    return {
+        name: os.environ.get(variables[name]) or "•" * 32
+        for name in kind.Form.secret_names() & variables.keys()
+    }
 
 
 def _wrong(row: models.Credential, kind: type[CredentialKind]) -> list[str]:
@@ -59,7 +66,10 @@ def _wrong(row: models.Credential, kind: type[CredentialKind]) -> list[str]:
 
 
 def store(row: models.Credential, form: CredentialForm) -> None:
-    """Write a row with what a valid form of its kind holds. Raises ``ConfigurationError`` without keys."""
+    """Write a row with what a form of its kind holds, which has to be valid but for what comes from variables.
+
+    Raises ``ConfigurationError`` without keys.
+    """
     secret = form.secret_names()
     cleaned = form.cleaned_data
     public = {name: value for name, value in cleaned.items() if name not in secret}

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from docs_pages import PAGES, ROOT, Block, anchors, blocks, headings, links, prose
 from django.test import override_settings
+from docs_pages import PAGES, ROOT, Block, anchors, blocks, headings, links, prose
 from flowcontrol import base, checks, conf, hookspecs, plugins, registry, tasks
 from flowcontrol.credentials import save_credential
 from flowcontrol.documents import export_flow, import_flow, parse_yaml, schema, validate

@@ -35,7 +35,7 @@ from flowcontrol.engine import Started, start_flow
 from flowcontrol.engine.presence import active_plugins
 from flowcontrol.exceptions import FlowcontrolError, FlowNotFound
 from flowcontrol.models import Event, Flow, FlowRun, FlowVersion, HistoryChunk, RunStatus, Trigger, Worker
-from flowcontrol.models.run import RecordRows
+from flowcontrol.models.records import RecordRows
 from flowcontrol.plugins.report import PluginReport, Problem, State
 from testapp.models import Customer
 
@@ -170,9 +170,9 @@ def test_a_record_tells_where_the_run_stands_and_what_it_did(staff: Client) -> N
 
 def record(run: FlowRun, *steps: tuple[str, datetime], first: int = 0) -> None:
     """Have a stretch of the run's history with these steps, as a worker writes it."""
-    rows = RecordRows()
+    rows = RecordRows(steps[0][1])
     for number, (step, time) in enumerate(steps, start=first):
-        rows.add(number, step, "", "run", 1, time, 0.0, "Next")
+        rows.add(number, step, "", "run", 1, (time - rows.origin) // timedelta(microseconds=1), 0, "Next")
     HistoryChunk.objects.create(run=run, packed=rows.text())
 
 
@@ -1057,7 +1057,7 @@ def test_the_list_of_flows_tells_which_plugins_cannot_be_used_and_which_workers_
         reason="Importing acme raised <ImportError>.",
     )
     now = timezone.now()
-    for name, has in (("one", {"http": "0.4"}), ("two", {}), ("dead", {"http": "0.3"})):
+    for name, has in (("one", {"fax": "0.4"}), ("two", {}), ("dead", {"fax": "0.3"})):
         seen_at = now - timedelta(hours=name == "dead")
         Worker.objects.create(
             name=name, host="h", pid=1, plugins=active_plugins() | has, started_at=now, seen_at=seen_at
@@ -1070,7 +1070,7 @@ def test_the_list_of_flows_tells_which_plugins_cannot_be_used_and_which_workers_
     notices = [unescape(one) for one in re.findall(r'<p class="errornote">(.*?)</p>', page)]
     assert notices == [
         'The plugin "acme" (acme-flow 1.0) cannot be used. Importing acme raised <ImportError>.',
-        "The worker one has other plugins than this page: it has http 0.4 as well.",
+        "The worker one has other plugins than this page: it has fax 0.4 as well.",
     ]
     Worker.objects.all().delete()
     assert "errornote" not in staff.get(reverse("admin:flowcontrol_flow_changelist")).content.decode()

@@ -249,11 +249,11 @@ def test_runs_that_nobody_takes_are_an_error_and_a_matter_of_workers() -> None:
     assert finding.level == "error"
     assert finding.advice.startswith("No worker is at work. manage.py flowcontrol worker")
     Worker.objects.create(
-        name="a", host="a", pid=1, started_at=timezone.now(), seen_at=timezone.now(), plugins={"http": "1"}
+        name="a", host="a", pid=1, started_at=timezone.now(), seen_at=timezone.now(), plugins={"fax": "1"}
     )
     overdue, differs = findings("scheduler")
     assert overdue.level == "warning"
-    assert "it has http 1 as well" in differs.text
+    assert "it has fax 1 as well" in differs.text
 
 
 @pytest.mark.django_db

@@ -85,6 +85,11 @@ def keep(context: ActionContext, credential: Credential) -> None:
     fire_trigger("test.ping", state={"given": f"Bearer {TOKEN}"})
 
 
+def keep_signature(context: ActionContext, credential: Credential) -> StopFlow:
+    context.state["signature"] = context.locals["key"] = credential.values["password"]
+    return StopFlow(f"Signed with {credential.values['password']}")
+
+
 def say(context: ActionContext, credential: Credential) -> None:
     """In logs: as argument, in the message, as extra, in a traceback, of another library."""
     password = credential.values["password"]
@@ -131,6 +136,13 @@ class Enter(BaseAction):
         return branch(context, context.credential(context.config["credential"]))
 
 
+class Sign(Use):
+    """Touches nothing, and is asked in the loop of plain steps."""
+
+    name = "test.sign"
+    effect = Effect.PURE
+
+
 class Rest(BaseAction):
     name = "test.rest"
     effect = Effect.PURE
@@ -149,9 +161,9 @@ def step(id_: str, action: str = "test.use", **more: Any) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def world() -> Iterator[None]:
     with registered(), in_use():
-        for action in (Enter, Rest):
+        for action in (Enter, Rest, Sign):
             registry.register_action(action)
-        Use.does.update(keep=keep, say=say, fail=fail, stop=stop)
+        Use.does.update(keep=keep, say=say, fail=fail, stop=stop, sign=keep_signature)
         saved(password=PASSWORD, pin=TOKEN)
         yield
 
@@ -175,6 +187,7 @@ def execute() -> None:
         "fails": [step("fail")],
         "retries": [step("fail", retry={"attempts": 2, "delay": 3600})],
         "stops": [step("stop")],
+        "signs": [step("sign", "test.sign")],
     }.items():
         started = start_flow(flow(slug, steps))
         assert isinstance(started, Started)
@@ -322,6 +335,8 @@ def test_no_secret_is_in_anything_that_is_written() -> None:
     }
     assert FlowRun.objects.get(flow__slug="child").state == {"given": MASK}
     assert FlowRun.objects.get(flow__slug="heard").state == {"given": f"Bearer {MASK}"}
+    signs = FlowRun.objects.get(flow__slug="signs")
+    assert (signs.reason, dict(signs.state)) == (f"Signed with {MASK}", {"signature": MASK})
     assert FlowRun.objects.get(flow__slug="stops").reason == f"The server said: no {MASK}"
     failed = FlowRun.objects.get(flow__slug="fails")
     assert failed.reason.endswith(f"RuntimeError: 401 for {MASK}")

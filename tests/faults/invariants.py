@@ -11,7 +11,7 @@ from django.db import connection
 from faultapp import outside
 from faultapp.models import Call
 from flowcontrol.models import HistoryChunk
-from flowcontrol.models.run import StepRecord
+from flowcontrol.models.records import StepRecord
 
 __all__ = ["SECRET", "copy_calls", "problems", "scalar"]
 

@@ -28,6 +28,9 @@ from .fields import NameField, WholeNumberField, whole_number
 __all__ = ["For", "If", "LeaveBranch", "Return", "Stop", "While"]
 
 
+_ANOTHER_ROUND = EnterBranch()
+
+
 class ConditionForm(ActionForm):
     condition = ExpressionField(
         label=_("Condition"),
@@ -85,7 +88,7 @@ class While(BaseAction):
         if not context.is_true(context.config["condition"]):
             return Next()
         context.locals["rounds"] = context.locals.get("rounds", 0) + 1
-        return EnterBranch()
+        return _ANOTHER_ROUND
 
 
 class For(BaseAction):
@@ -133,10 +136,11 @@ class For(BaseAction):
         return self._next_round(context)
 
     def after_branch(self, context: ActionContext, branch: str) -> Decision:
-        if "number" not in context.locals:
+        memory = context.locals
+        if "number" not in memory:
             # Somebody restarted the run at a step inside: that was the first round.
             self._begin(context)
-        context.locals["number"] += context.locals["step"]
+        memory["number"] += memory["step"]
         return self._next_round(context)
 
     def _begin(self, context: ActionContext) -> None:
@@ -162,11 +166,11 @@ class For(BaseAction):
         return whole_number(name.capitalize(), expression, context.evaluate(expression))
 
     def _next_round(self, context: ActionContext) -> Decision:
-        number, end, step = (context.locals[name] for name in ("number", "end", "step"))
-        if number >= end if step > 0 else number <= end:
+        memory, variable = context.locals, context.config["variable"]
+        number, end = memory["number"], memory["end"]
+        if number >= end if memory["step"] > 0 else number <= end:
             return Next()
-        variable = context.config["variable"]
-        return EnterBranch(variables={variable: number} if variable else {})
+        return EnterBranch(variables={variable: number}) if variable else _ANOTHER_ROUND
 
     #: What the fields mean that may be left empty.
     EMPTY: ClassVar[Mapping[str, int]] = {"start": 0, "step": 1}

@@ -169,8 +169,10 @@ class ActionContext(Protocol):
     step_id: str
     #: 1 for the first try of this visit, one more after each failure that is retried, and after each crash.
     attempt: int
-    #: Aware; the database's clock.
-    now: datetime
+
+    @property
+    def now(self) -> datetime:
+        """When the step was asked; aware, by the database's clock."""
 
     @property
     def run_id(self) -> int:

@@ -249,7 +249,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     _define(
         "TIME_SLICE_STEPS",
-        1_000,
+        5_000,
         _integer(1),
         "How many steps a run takes in a row before other due runs get their turn.",
         "steps",

@@ -588,6 +588,40 @@ class State(MutableMapping[str, Any]):
         now = [key for key in self._values if key in self._entries]
         return set() if before == now else self._touched.keys() & set(now)
 
+    def take(self, longest: int) -> str:
+        """``changes`` as a JSON object, "" for none, and ``commit``; a value of a longer text is told as "…".
+
+        Raises what ``changes`` raises; nothing counts as known then.
+        """
+        if not self._touched:
+            self._forget_read_ahead()
+            return ""
+        if self._moved or len(self._texts) != len(self._touched):
+            changed = self.changes()
+            self.commit()
+            return _dump(_shortened(changed, longest)) if changed else ""
+        return self._take_plain(longest)
+
+    def _take_plain(self, longest: int) -> str:
+        """The same where all that was touched are values that were looked at when they were put in."""
+        entries, size = self._entries, self._size
+        news: dict[str, str] = {}
+        for key, text in self._texts.items():
+            entry, old = f"{_quoted(key)}:{text}", entries.get(key)
+            if entry != old:
+                news[key] = entry
+                size += len(entry) + 1 if old is None else len(entry) - len(old)
+        if size > self._bound and size > self._size:
+            self._pending = dict(news)
+            self._check_size(size)
+        entries.update(news)
+        self._size = size
+        self._settle()
+        told = [
+            entry if len(entry) <= longest else f'{_quoted(key)}:"\\u2026"' for key, entry in news.items()
+        ]
+        return f"{{{','.join(told)}}}" if told else ""
+
     def commit(self) -> None:
         """What ``changes`` told last counts as known."""
         if not self._touched:
@@ -656,6 +690,13 @@ class State(MutableMapping[str, Any]):
 
     def _entry_to_be(self, key: str) -> str:
         return self._pending.get(key) or self._entries.get(key, "")
+
+
+def _shortened(changed: Mapping[str, Any], longest: int) -> dict[str, Any]:
+    return {
+        key: value if not isinstance(value, (str, list, dict)) or len(str(value)) <= longest else "…"
+        for key, value in changed.items()
+    }
 
 
 def _simple(value: Any) -> str | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from ..base import BaseAction, Retry
+from ..base import BaseAction, Effect, Retry
 from ..expressions import Expression
 from ..registry import MissingAction
 
@@ -51,6 +51,12 @@ class Node:
     #: How it is tried again, and the time limit of one call: of the step, or else of its action.
     retry: Retry | None = None
     timeout: timedelta | None = None
+    #: Whether it is asked here and now, with nothing to be written before or after: pure, and without a time limit.
+    is_plain: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        is_pure = isinstance(self.action, BaseAction) and self.action.effect is Effect.PURE
+        object.__setattr__(self, "is_plain", is_pure and self.timeout is None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timedelta
+from typing import ClassVar
 
 from django.db.models import DateTimeField, Value
 from django.db.models.expressions import Combinable, Expression
@@ -28,12 +29,16 @@ class Clock:
         """The time of a claim; ``told`` is what the database said then."""
         return told
 
-    def since(self, claimed_at: datetime, started: float) -> datetime:
-        """The present time in Python: what the database said at the claim, plus what passed since.
+    #: Microseconds that pass on it while a second does.
+    pace: ClassVar[int] = 1_000_000
 
-        ``started`` is ``time.monotonic()`` of the claim.
-        """
-        return claimed_at + timedelta(seconds=time.monotonic() - started)
+    def passed(self, claimed_at: datetime, seconds: float) -> datetime:
+        """The time in Python so many seconds after a claim: what the database said then, and what passed since."""
+        return claimed_at + timedelta(seconds=seconds)
+
+    def since(self, claimed_at: datetime, started: float) -> datetime:
+        """The present time in Python; ``started`` is ``time.monotonic()`` of the claim."""
+        return self.passed(claimed_at, time.monotonic() - started)
 
 
 class VirtualClock(Clock):
@@ -51,7 +56,9 @@ class VirtualClock(Clock):
     def at_claim(self, told: datetime) -> datetime:
         return self._now
 
-    def since(self, claimed_at: datetime, started: float) -> datetime:
+    pace = 0
+
+    def passed(self, claimed_at: datetime, seconds: float) -> datetime:
         return self._now
 
 

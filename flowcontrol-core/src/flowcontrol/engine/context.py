@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Collection, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Mapping, MutableMapping
 from datetime import datetime
 from typing import Any
 
@@ -31,9 +31,11 @@ _log = logging.getLogger("flowcontrol.actions")
 class RunView:
     """What all steps of one stretch of a run share: the object, read once, and what expressions see as ``run``."""
 
-    def __init__(self, run: FlowRun, flow: str) -> None:
+    def __init__(self, run: FlowRun, flow: str, moment: Callable[[float], datetime]) -> None:
         self.run = run
         self.flow = flow
+        #: The time so many seconds after the claim.
+        self.moment = moment
         #: The object was looked for, and is not there any more.
         self.is_object_gone = False
         #: What its steps were given in confidence, to be masked in all that is written; None for nothing.
@@ -87,15 +89,16 @@ class StepContext:
     __slots__ = (
         "_log",
         "_node",
+        "_now",
         "_path",
         "_scope",
+        "_seconds",
         "_tries",
         "_variables",
         "_view",
         "attempt",
         "config",
         "locals",
-        "now",
         "state",
         "step_id",
     )
@@ -110,8 +113,9 @@ class StepContext:
         path: str,
         attempt: int,
         tries: int,
-        now: datetime,
+        seconds: float,
     ) -> None:
+        """``seconds``: how long after the claim it is."""
         self._view = view
         self._variables = variables
         self._path = path
@@ -125,7 +129,14 @@ class StepContext:
         self.attempt = attempt
         #: As ``attempt``, but for crashes, which use up no try.
         self._tries = tries
-        self.now = now
+        self._seconds = seconds
+        self._now: datetime | None = None
+
+    @property
+    def now(self) -> datetime:
+        if self._now is None:
+            self._now = self._view.moment(self._seconds)
+        return self._now
 
     def undo(self) -> None:
         """Have the state as it was before the call."""

@@ -40,7 +40,7 @@ from ..documents.program import Node, Program
 from ..exceptions import EvaluationError, ObjectGone
 from ..expressions import Scope
 from ..models import Event, RunStatus, TakenEvent
-from ..models.run import RecordRows
+from ..models.records import RecordRows
 from ..registry import MissingAction
 from ..state import State
 from . import announce, capabilities, checkpoints, cursor, faults, limits, programs, secrecy, transitions
@@ -50,7 +50,7 @@ from .claims import Claim, database, lease_length
 from .clock import Clock, FixedClock
 from .context import RunView, StepContext
 from .current import current_run
-from .cursor import Ending, Frame, Position
+from .cursor import Ending, Position
 from .retries import retry_of
 from .timelimit import StepTimeout, time_limit
 
@@ -91,8 +91,16 @@ Requests = Generator[Request, Any, Any]
 _D = TypeVar("_D", bound=Decision | None)
 
 
+#: Where a step led, and what has to be written first; no position: the run is left with that.
+Followed = tuple[Position | None, Checkpoint | None]
+
+
 class _StepFailed(Exception):
-    """An action raised, or answered with what cannot be followed or stored; the cause is the error."""
+    """An action raised, or answered with what cannot be followed or stored."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class ActionFailed(Exception):
@@ -123,7 +131,7 @@ class Stretch:
         self.claim = claim
         self.clock = clock
         self.should_stop = should_stop
-        self.records = RecordRows()
+        self.records = RecordRows(claim.claimed_at)
         self.visit_count = self.run.visit_count
         self.stored_state = self.run.state_json
         #: What the checkpoints of this stretch wrote, and when the lease was last renewed.
@@ -138,39 +146,26 @@ class Stretch:
     def go(self) -> Requests:
         run = self.run
         self.program = programs.load(run.version_id)
-        self.view = RunView(run, self.program.slug)
+        self.view = RunView(run, self.program.slug, partial(self.clock.passed, self.claim.claimed_at))
         self.state = State.from_text(run.state_json)
         self.keeps_all = self.program.history == "full"
         most = conf.get("MAX_STEPS")
         slice_end = min(most, self.visit_count + conf.get("TIME_SLICE_STEPS"))
-        nodes, should_stop = self.program.nodes, self.should_stop
         position = yield from self.taken_up()
         while position is not None:
-            node = nodes[position.node]
-            action = node.action
-            if isinstance(action, MissingAction):
-                yield self.leaving(self.blocked(node, action), position)
+            node = self.program.nodes[position.node]
+            if isinstance(node.action, MissingAction):
+                yield self.leaving(self.blocked(node, node.action), position)
                 return
-            if self.visit_count >= slice_end or should_stop():
+            if self.visit_count >= slice_end or self.should_stop():
                 yield from self.interrupted(position, most)
                 return
-            try:
-                if action.effect is _PURE:
-                    question = self.question(node, position)
-                    following, checkpoint = self.follow(question, self.called_here(question))
-                elif action.effect is _DATABASE:
-                    following, checkpoint = self.in_transaction(node, position)
-                else:
-                    if self.records and not (yield self.checkpoint(position)):
-                        return
-                    question = self.question(node, position)
-                    decision = yield from self.outside(question)
-                    following, checkpoint = self.follow(question, decision)
-            except _StepFailed as failed:
-                following, checkpoint = self.failed(position, node, failed)
+            if node.is_plain and self.is_first_try(position):
+                position, checkpoint = self.plain_steps(position, slice_end)
+            else:
+                position, checkpoint = yield from self.step(node, position)
             if checkpoint is not None and not (yield checkpoint):
                 return
-            position = following
 
     # -- before the first step ---------------------------------------------------------------------------------
 
@@ -298,7 +293,73 @@ class Stretch:
         again = capabilities.SOON if capabilities.another_has(missing.name) else limits.recheck()
         return transitions.blocked(reason, self.moment(), again, missing.name)
 
-    def in_transaction(self, node: Node, position: Position) -> tuple[Position | None, Checkpoint | None]:
+    def is_first_try(self, position: Position) -> bool:
+        """Whether nothing happened before that the step has to be told of: a failure, a crash, the end of a wait."""
+        return position.attempt == 1 and position.phase != cursor.WAIT and not (self.crashes or self.event_id)
+
+    def plain_steps(self, position: Position, slice_end: int) -> Followed:
+        """Ask plain steps one after the other, up to one that is none or the end of the time slice.
+
+        What ``step`` does for any of them, in one loop: calling its parts took longer than the steps themselves.
+        """
+        program, state, records, should_stop = self.program, self.state, self.records, self.should_stop
+        keeps_all, view = self.keeps_all, self.view
+        started, pace, monotonic = self.claim.started, self.clock.pace, time.monotonic
+        reset = current_run.set(self.run_id)
+        try:
+            while True:
+                index, path, _, _, known, variables = position[0][-1]
+                node = program.nodes[index]
+                if not node.is_plain or self.visit_count >= slice_end or should_stop():
+                    return position, None
+                began, memory = monotonic(), dict(known)
+                context = StepContext(view, node, state, memory, variables, path, 1, 1, began - started)
+                decision = _asked(node, position, context)
+                took = monotonic() - began
+                if view.masker is not None:
+                    decision = self.without_secrets(node, memory, decision)
+                if memory != known:
+                    _check_storable(memory)
+                target = cursor.advance(program, position, decision, memory)
+                changes = state.take(_LONGEST_CHANGE)
+                if keeps_all:
+                    offset, duration = int((began - started) * pace), int(took * 1_000_000)
+                    told = _told(decision)
+                    records.add(
+                        self.visit_count, node.id, path, position[1], 1, offset, duration, told, changes
+                    )
+                self.visit_count += 1
+                if isinstance(target, Ending) or isinstance(decision, Wait):
+                    break
+                position = target
+        except (Exception, SystemExit) as error:
+            state.rollback()
+            if isinstance(error, DatabaseError | InterfaceError) and _is_database_gone():
+                raise
+            return self.failed(position, node, error)
+        finally:
+            current_run.reset(reset)
+        return self.left_by(decision, target)
+
+    def step(self, node: Node, position: Position) -> Generator[Request, Any, Followed]:
+        """Ask any step, with what has to be written before, or in the same transaction."""
+        action = node.action
+        assert isinstance(action, BaseAction)
+        try:
+            if action.effect is _DATABASE:
+                return self.in_transaction(node, position)
+            if action.effect is _PURE:
+                question = self.question(node, position)
+                return self.follow(question, self.called_here(question))
+            if self.records and not (yield self.checkpoint(position)):
+                return None, None
+            question = self.question(node, position)
+            decision = yield from self.outside(question)
+            return self.follow(question, decision)
+        except _StepFailed as failed:
+            return self.failed(position, node, failed.error)
+
+    def in_transaction(self, node: Node, position: Position) -> Followed:
         """One transaction for what the action writes and for the checkpoint that says it was done."""
         with transaction.atomic(using=database()):
             faults.reach("effect.before")
@@ -322,7 +383,7 @@ class Stretch:
         except StepTimeout as error:
             # Its thread may still be at work on the state that it was given.
             self.state = State.from_text(self.state.text())
-            raise _StepFailed from error
+            raise _StepFailed(error) from error
         faults.reach("effect.after")
         return decision
 
@@ -332,6 +393,7 @@ class Stretch:
         memory = dict(frame.locals)
         attempt = position.attempt + self.crashes
         self.crashes = 0
+        began = time.monotonic()
         context = StepContext(
             self.view,
             node,
@@ -341,9 +403,9 @@ class Stretch:
             frame.path,
             attempt,
             position.attempt,
-            self.now(),
+            began - self.claim.started,
         )
-        return _Question(node, position, context, memory, attempt, time.monotonic())
+        return _Question(node, position, context, memory, attempt, began)
 
     def called_here(self, question: _Question) -> Decision:
         """Call the action in this thread, within its time limit."""
@@ -355,7 +417,7 @@ class Stretch:
                 return self.fenced(question, self.answered)
         except StepTimeout as error:
             question.context.undo()
-            raise _StepFailed from error
+            raise _StepFailed(error) from error
 
     def fenced(self, question: _Question, ask: Callable[[_Question], _D]) -> _D:
         """Call an action. Raises ``_StepFailed`` for whatever it raises, and the state is then as it was before."""
@@ -367,77 +429,84 @@ class Stretch:
             if isinstance(error, DatabaseError | InterfaceError) and _is_database_gone():
                 # No fault of the step: the lease passes, and the run goes on from its last checkpoint.
                 raise
-            raise _StepFailed from error
+            raise _StepFailed(error) from error
         finally:
             current_run.reset(reset)
 
     def answered(self, question: _Question) -> Decision:
-        position, context = question.position, question.context
-        action = question.node.action
-        assert isinstance(action, BaseAction)
-        if position.phase == cursor.BRANCH:
-            decision = action.after_branch(context, position.branch)
-        elif position.phase == cursor.WAIT:
-            decision = action.after_wait(context, self.wakeup)
-        else:
-            decision = action.run(context)
-        return _checked(decision)
+        node, position, context = question.node, question.position, question.context
+        if position.phase != cursor.WAIT:
+            return _asked(node, position, context)
+        assert isinstance(node.action, BaseAction)
+        return _checked(node.action.after_wait(context, self.wakeup))
 
-    def follow(self, question: _Question, decision: Decision) -> tuple[Position | None, Checkpoint | None]:
+    def follow(self, question: _Question, decision: Decision) -> Followed:
         """Where the answer leads, and what has to be written before; no position: the run is left with that.
 
         Raises ``_StepFailed`` for an answer that cannot be followed, and for a state that cannot be stored.
         """
         node, position = question.node, question.position
-        frame = position.frames[-1]
         try:
             if self.view.masker is not None:
-                decision = self.without_secrets(question, decision)
-            if question.memory != frame.locals:
+                decision = self.without_secrets(node, question.memory, decision)
+            if question.memory != position.frames[-1].locals:
                 _check_storable(question.memory)
-                frame = Frame(*frame[:4], question.memory, frame.variables)
-                position = Position((*position.frames[:-1], frame), *position[1:])
-            target = cursor.advance(self.program, position, decision)
-            changes = self.state.changes()
+            target = cursor.advance(self.program, position, decision, question.memory)
+            changes = self.state.take(_LONGEST_CHANGE)
         except Exception as error:
             self.state.rollback()
-            raise _StepFailed from error
-        self.state.commit()
+            raise _StepFailed(error) from error
         if self.keeps_all:
-            self.records.add(
-                self.visit_count,
-                node.id,
-                frame.path,
-                self.asked_for(position),
-                question.attempt,
-                question.context.now,
-                time.monotonic() - question.began,
-                _told(decision),
-                _shortened(changes) if changes else None,
+            self.record(
+                node, position, question.attempt, question.began, time.monotonic(), _told(decision), changes
             )
         self.visit_count += 1
         if self.event_id:
             self.event_id, self.taken_id = 0, self.event_id
-        if isinstance(target, Ending):
-            return None, self.ending(RunStatus(target.status), target.reason)
-        if isinstance(decision, Wait):
-            return None, self.waiting(decision, target)
+        if isinstance(target, Ending) or isinstance(decision, Wait):
+            return self.left_by(decision, target)
         action = node.action
         assert isinstance(action, BaseAction)
         return target, None if action.effect is _PURE else self.checkpoint(target)
 
-    def without_secrets(self, question: _Question, decision: Decision) -> Decision:
-        """Mask what the step leaves behind. Raises as the state does for what cannot be stored."""
+    def without_secrets(self, node: Node, memory: dict[str, Any], decision: Decision) -> Decision:
+        """Mask what a step leaves behind. Raises as the state does for what cannot be stored."""
         masker = self.view.masker
         assert masker is not None
-        secrecy.mask_state(self.state, masker, self.run_id, question.node.id)
-        secrecy.mask_memory(question.memory, masker, self.run_id, question.node.id)
+        secrecy.mask_state(self.state, masker, self.run_id, node.id)
+        secrecy.mask_memory(memory, masker, self.run_id, node.id)
         return secrecy.mask_decision(decision, masker)
 
     def shown(self, text: str) -> str:
         """A text about an error as it may be written down."""
         masker = self.view.masker
         return text if masker is None else masker.mask(text)
+
+    def left_by(self, decision: Decision, target: Position | Ending) -> Followed:
+        """The run is left where it waits, or at its end."""
+        if isinstance(target, Ending):
+            return None, self.ending(RunStatus(target.status), target.reason)
+        assert isinstance(decision, Wait)
+        return None, self.waiting(decision, target)
+
+    def record(
+        self,
+        node: Node,
+        position: Position,
+        attempt: int,
+        began: float,
+        ended: float,
+        told: str,
+        changes: str = "",
+        error: str = "",
+    ) -> None:
+        """One more visit for the history."""
+        path, phase = position.frames[-1].path, self.asked_for(position)
+        offset = int((began - self.claim.started) * self.clock.pace)
+        duration = int((ended - began) * 1_000_000)
+        self.records.add(
+            self.visit_count, node.id, path, phase, attempt, offset, duration, told, changes, error
+        )
 
     def asked_for(self, position: Position) -> str:
         """The phase as the history has it, which also tells what ended a wait."""
@@ -447,12 +516,8 @@ class Stretch:
 
     # -- failures ----------------------------------------------------------------------------------------------
 
-    def failed(
-        self, position: Position, node: Node, failed: _StepFailed
-    ) -> tuple[Position | None, Checkpoint | None]:
+    def failed(self, position: Position, node: Node, error: BaseException) -> Followed:
         """The step raised: try again later, go where somebody deals with it, or end the run where it stands."""
-        error = failed.__cause__
-        assert error is not None
         message = self.shown(str(error))
         told = message if isinstance(error, ActionFailed) else f"{type(error).__name__}: {message}"
         retry = retry_of(node, position.attempt, error)
@@ -485,9 +550,7 @@ class Stretch:
         reason = f"Try {position.attempt + 1} of {retry.attempts} follows; the last one failed: {told}"
         return self.leaving({**transitions.waiting(until, "", True), "reason": reason}, again)
 
-    def caught(
-        self, position: Position, failure: Failure
-    ) -> tuple[Position | None, Checkpoint | None] | None:
+    def caught(self, position: Position, failure: Failure) -> Followed | None:
         """Ask the steps around, from the inside out, whether they deal with it."""
         at = cursor.catch(self.program, position)
         while at is not None:
@@ -500,7 +563,7 @@ class Stretch:
                     return self.follow(question, decision)
             except _StepFailed as failed:
                 # To deal with it failed as well, which is a failure of that step.
-                return self.failed(at, node, failed)
+                return self.failed(at, node, failed.error)
             at = cursor.catch(self.program, at)
         return None
 
@@ -512,18 +575,9 @@ class Stretch:
 
     def record_failure(self, node: Node, position: Position, decision: str, told: str) -> None:
         if self.program.history != "none":
-            self.records.add(
-                self.visit_count,
-                node.id,
-                position.frames[-1].path,
-                self.asked_for(position),
-                position.attempt,
-                self.now(),
-                0.0,
-                decision,
-                None,
-                told[:_LONGEST_CHANGE],
-            )
+            now = time.monotonic()
+            error = told[:_LONGEST_CHANGE]
+            self.record(node, position, position.attempt, now, now, decision, error=error)
         self.visit_count += 1
 
     # -- what is written ---------------------------------------------------------------------------------------
@@ -662,11 +716,22 @@ def _woken_by(event: Event) -> Wakeup:
     return Wakeup(event.name, State.from_text(event.payload_json).read)
 
 
+def _asked(node: Node, position: Position, context: StepContext) -> Decision:
+    """What the action answers to a question that is not about a wait."""
+    action: Any = node.action
+    is_reached = position[1] == cursor.RUN
+    decision = action.run(context) if is_reached else action.after_branch(context, position[2])
+    return _NEXT if decision is None else _checked(decision)
+
+
 def _checked(decision: Decision | None) -> Decision:
     """The decision, when it can be followed; raises what it says failed, or why it cannot."""
     if decision is None:
         return _NEXT
     if type(decision) is Next:
+        return decision
+    if type(decision) is EnterBranch:
+        _check_storable(decision.variables)
         return decision
     match decision:
         case Fail(error=BaseException() as error):
@@ -675,8 +740,6 @@ def _checked(decision: Decision | None) -> Decision:
             raise ActionFailed(error)
         case Wait(until=until) if until is not None and timezone.is_naive(until):
             raise ValueError(f"The wait until {until} has no time zone; use an aware datetime.")
-        case EnterBranch(variables=variables) if variables:
-            _check_storable(variables)
     return decision
 
 
@@ -697,12 +760,7 @@ def _told(decision: Decision) -> str:
 
 def _check_storable(values: Mapping[str, Any]) -> None:
     """Raises ``StateError`` for values that a cursor cannot keep."""
-    if not all(type(value) in _PLAIN for value in values.values()):
-        states.encode(values)
-
-
-def _shortened(changes: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: value if not isinstance(value, (str, list, dict)) or len(str(value)) <= _LONGEST_CHANGE else "…"
-        for key, value in changes.items()
-    }
+    for value in values.values():
+        if type(value) not in _PLAIN:
+            states.encode(values)
+            return

@@ -2,7 +2,8 @@
 
 from .credential import Credential
 from .flow import Flow, FlowVersion, RunLimit
-from .run import FlowRun, HistoryChunk, RunStatus, StepRecord, TakenEvent
+from .records import StepRecord
+from .run import FlowRun, HistoryChunk, RunStatus, TakenEvent
 from .trigger import Event, Trigger
 from .worker import Worker
 

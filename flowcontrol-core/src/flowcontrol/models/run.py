@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 from django.db import models
 from django.db.models import Expression, Q
@@ -16,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from ..state import State
 from .database import DatabaseNow, PartialIndex
 from .flow import Flow, FlowVersion
+from .records import StepRecord, unpack
 
 if TYPE_CHECKING:
     from django_stubs_ext.db.models.manager import RelatedManager
@@ -24,15 +23,10 @@ __all__ = [
     "FlowRun",
     "FlowRunQuerySet",
     "HistoryChunk",
-    "RecordRows",
     "RunStatus",
-    "StepRecord",
     "TakenEvent",
     "object_reference",
 ]
-
-_MICROSECOND = timedelta(microseconds=1)
-_dump = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 def object_reference(obj: models.Model | None) -> tuple[str, str]:
@@ -247,107 +241,6 @@ class FlowRun(models.Model):
         return [record for chunk in self.chunks.order_by("id") for record in chunk.records()]
 
 
-@dataclass(frozen=True, slots=True)
-class StepRecord:
-    """One visit of one step.
-
-    ``path`` tells the rounds of the loops around it (``each:2`` for the third round of step "each", joined by
-    ``/``); ``phase`` is what it was asked for: ``run`` (it was reached), ``branch`` (a branch of it ended), ``event``
-    (what it waited for came), ``time`` (its wait was up) or ``failure``; ``decision`` what it answered, in the words
-    of the decision classes; ``changes`` the state's changed top-level keys (None:
-    removed); ``duration`` the time spent in the action.
-    """
-
-    number: int
-    step: str
-    path: str
-    phase: str
-    attempt: int
-    started_at: datetime
-    duration: timedelta
-    decision: str
-    changes: dict[str, Any] | None = None
-    error: str = ""
-
-    @classmethod
-    def unpack(cls, text: str) -> Iterator[StepRecord]:
-        start, *rows = json.loads(text)
-        for number, step, path, phase, attempt, offset, duration, decision, *rest in rows:
-            yield cls(
-                number,
-                step,
-                path,
-                phase,
-                attempt,
-                datetime.fromisoformat(start) + timedelta(microseconds=offset),
-                timedelta(microseconds=duration),
-                decision,
-                *rest,
-            )
-
-
-class RecordRows:
-    """Step records on their way into one ``HistoryChunk``: ``StepRecord.unpack`` reads what ``text`` writes.
-
-    Rows and no objects: one object for each round of a loop would cost more than the round.
-    """
-
-    __slots__ = ("_origin", "_rows", "last_step")
-
-    def __init__(self) -> None:
-        self._origin: datetime | None = None
-        self._rows: list[list[Any]] = []
-        #: Id of the step that the last one is about.
-        self.last_step = ""
-
-    def __bool__(self) -> bool:
-        return bool(self._rows)
-
-    def add(
-        self,
-        number: int,
-        step: str,
-        path: str,
-        phase: str,
-        attempt: int,
-        started_at: datetime,
-        seconds: float,
-        decision: str,
-        changes: Mapping[str, Any] | None = None,
-        error: str = "",
-    ) -> None:
-        """One more record, with the fields of ``StepRecord`` in their order; its duration in seconds."""
-        if self._origin is None:
-            self._origin = started_at
-        row = [
-            number,
-            step,
-            path,
-            phase,
-            attempt,
-            (started_at - self._origin) // _MICROSECOND,
-            int(seconds * 1_000_000),
-            decision,
-        ]
-        if error:
-            row += (changes, error)
-        elif changes:
-            row.append(changes)
-        self._rows.append(row)
-        self.last_step = step
-
-    def text(self) -> str:
-        """Compact text for one row: [started of the first, [fields of a record] …]; empty for no records."""
-        if not self._rows:
-            return ""
-        assert self._origin is not None
-        return _dump([self._origin.isoformat(), *self._rows])
-
-    def clear(self) -> None:
-        self._rows.clear()
-        self._origin = None
-
-
 class TakenEvent(models.Model):
     """An event that a run took, so that it takes none twice.
 
@@ -388,4 +281,4 @@ class HistoryChunk(models.Model):
         return f"history of run {self.run_id}"
 
     def records(self) -> list[StepRecord]:
-        return list(StepRecord.unpack(self.packed))
+        return list(unpack(self.packed))

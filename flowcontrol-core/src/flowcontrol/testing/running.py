@@ -18,7 +18,7 @@ from ..exceptions import FlowcontrolError
 from ..management.output import columns
 from ..management.subcommands.runs import record_line
 from ..models import FlowRun
-from ..models.run import StepRecord
+from ..models.records import StepRecord
 from ..plugins.loader import isolated_plugins
 
 __all__ = ["Crash", "FlowResult", "VirtualTime", "crash_at", "isolated_plugins", "run_flow"]

@@ -65,7 +65,7 @@ def generator() -> Any:
     return module
 
 
-MADE = ("settings.md", "commands.md", "actions.md", "conformance.md", "api.md")
+MADE = ("settings.md", "commands.md", "actions.md", "conformance.md", "api.md", "http-reference.md")
 
 
 @pytest.mark.parametrize("name", MADE)

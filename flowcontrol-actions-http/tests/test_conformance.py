@@ -15,6 +15,11 @@ def paged(handler, seen):
     reply(handler, b"[1, 2]", 200, {"Content-Type": "application/json", **link})
 
 
+def echo(handler, seen):
+    """Sends back what it was sent, as some services do."""
+    reply(handler, repr(seen).encode())
+
+
 # Not of the module: tests with a transaction of their own come after those of other modules.
 @pytest.fixture(scope="session", autouse=True)
 def _world():
@@ -22,6 +27,7 @@ def _world():
         WORLD.says("/things", {"id": 1})
         WORLD.says("/gone", {"error": "gone"}, 404)
         WORLD.answers["/pages"] = paged
+        WORLD.answers["/echo"] = echo
         yield
 
 
@@ -35,7 +41,7 @@ class TestHttp(PackConformance):
     pack = "http"
     samples = {
         "http.request": [
-            {"url": WORLD.url("/things"), "save_as": "answer"},
+            {"url": WORLD.url("/echo"), "credential": "http-basic", "save_as": "answer"},
             {
                 "method": "POST",
                 "url": WORLD.url("/things"),
@@ -64,6 +70,16 @@ class TestHttp(PackConformance):
             },
             {"choices": {"yes": "Yes, do"}, "save_as": "answer", "url_as": "link"},
         ],
+    }
+    credentials = {
+        "http.basic": {"username": "ada", "password": "a-long-password"},
+        "http.bearer": {"token": "a-long-token"},
+        "http.api_key": {"key": "a-long-key", "name": "X-Acme-Key"},
+        "http.oauth2_client": {
+            "token_url": "https://auth.example.org/token",
+            "client_id": "flows",
+            "client_secret": "a-long-secret",
+        },
     }
     expected_failures = {"P5": "the project has no public address yet"}
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
-from flowcontrol_actions_http.addresses import Policy, parsed
 from hypothesis import given
 from hypothesis import strategies as st
+
+from flowcontrol_actions_http.addresses import Policy, parsed
 
 ON, OFF = Policy(), Policy(is_on=False)
 EVERYTHING = Policy(networks=(ip_network("0.0.0.0/0"), ip_network("::/0")), hosts=("*.test",))

@@ -6,9 +6,10 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from http_servers import OPEN, Listener, LocalServer
+
 from flowcontrol_actions_http.errors import InvalidRequest, RequestFailed, RequestRefused
 from flowcontrol_actions_http.exchange import Bounds, Sending, exchange
-from http_servers import OPEN, Listener, LocalServer
 
 pytest_plugins = ["http_world"]
 

@@ -7,10 +7,11 @@ from urllib.parse import parse_qs
 import pytest
 from flowcontrol.base import BaseAction, Effect, LeaveBranch
 from flowcontrol.registry import preserved, register_action
-from flowcontrol_actions_http.for_each_page import ForEachPage
-from flowcontrol_actions_http.pages import linked
 from http_servers import LocalServer, reply
 from httpx2 import URL
+
+from flowcontrol_actions_http.for_each_page import ForEachPage
+from flowcontrol_actions_http.pages import linked
 
 pytest_plugins = ["http_world"]
 

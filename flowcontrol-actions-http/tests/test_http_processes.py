@@ -11,9 +11,10 @@ from flowcontrol.documents import import_flow
 from flowcontrol.engine import continue_flowruns, start_flow
 from flowcontrol.models import FlowRun
 from flowcontrol.signals import run_finished
+from http_servers import reply
+
 from flowcontrol_actions_http import pools, tls
 from flowcontrol_actions_http.exchange import Bounds, Sending, exchange
-from http_servers import reply
 
 pytest_plugins = ["http_world"]
 

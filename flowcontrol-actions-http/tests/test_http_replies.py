@@ -12,6 +12,8 @@ import zlib
 
 import brotli
 import pytest
+from http_servers import raw_server
+
 from flowcontrol_actions_http.errors import (
     InvalidResponse,
     RequestFailed,
@@ -20,7 +22,6 @@ from flowcontrol_actions_http.errors import (
     Unreachable,
 )
 from flowcontrol_actions_http.exchange import Bounds, Sending, exchange
-from http_servers import raw_server
 
 pytest_plugins = ["http_world"]
 pytestmark = pytest.mark.usefixtures("reachable")

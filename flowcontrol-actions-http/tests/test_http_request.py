@@ -195,6 +195,9 @@ def order(tmp_path, settings):
             class Meta:
                 app_label = "flowcontrol_actions_http"
 
+            def __str__(self):
+                return "an order"
+
         one = Order()
         for name in ("invoice", "secret_plan"):
             getattr(one, name).save("paper.pdf", ContentFile(b"%PDF-1.7"), save=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.core.checks import run_checks
 from flowcontrol.exceptions import ConfigurationError
+
 from flowcontrol_actions_http import conf, pools, tls
 
 

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 import trustme
+from http_servers import LocalServer, reply
+
 from flowcontrol_actions_http.errors import RequestRefused, Unreachable
 from flowcontrol_actions_http.exchange import Bounds, Sending, exchange
-from http_servers import LocalServer, reply
 
 pytest_plugins = ["http_world"]
 

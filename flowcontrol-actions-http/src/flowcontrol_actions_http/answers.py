@@ -20,7 +20,8 @@ __all__ = ["READ_AS", "answer", "excerpt", "retry_after"]
 
 #: How a body is read: by its type, or as one of these whatever it says.
 READ_AS = ("auto", "json", "text", "base64", "nothing")
-_HIDDEN = "•••"
+#: Not the sign by which the engine masks: that it has to is a mistake of whoever kept a secret, and this is none.
+_HIDDEN = "[secret]"
 #: A body in a mapping, inside a state: two levels are taken.
 _DEEPEST = MAX_DEPTH - 4
 #: What of a body a variable of the branch ``error`` has.

@@ -37,7 +37,10 @@ class Authenticated:
 
     def secrets(self) -> list[str]:
         """The texts that nobody may read in an answer."""
-        return [*self.credential.secrets(), *tokens.known(self.credential)]
+        told = [*self.credential.secrets(), *tokens.known(self.credential)]
+        if self.credential.kind == "http.basic":
+            told.append(_pair(self.credential))
+        return told
 
     def is_renewed(self) -> bool:
         """Whether another try can have another secret: the server refused a token that was kept from before."""
@@ -61,9 +64,12 @@ def _with_header(request: httpx2.Request, name: str, value: str) -> httpx2.Reque
 
 
 def _basic(authenticated: Authenticated, request: httpx2.Request) -> httpx2.Request:
-    values = authenticated.credential.values
-    pair = base64.b64encode(f"{values['username']}:{values['password']}".encode()).decode()
-    return _with_header(request, "Authorization", f"Basic {pair}")
+    return _with_header(request, "Authorization", f"Basic {_pair(authenticated.credential)}")
+
+
+def _pair(credential: Credential) -> str:
+    values = credential.values
+    return base64.b64encode(f"{values['username']}:{values['password']}".encode()).decode()
 
 
 def _bearer(authenticated: Authenticated, request: httpx2.Request) -> httpx2.Request:

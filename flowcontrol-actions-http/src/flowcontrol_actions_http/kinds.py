@@ -20,6 +20,7 @@ class Basic(CredentialKind):
 
     name = "http.basic"
     label = _("User name and password (basic)")
+    description = _("Sent as basic authentication, in the header Authorization.")
 
     class Form(CredentialForm):
         username = forms.CharField(
@@ -41,6 +42,7 @@ class Bearer(CredentialKind):
 
     name = "http.bearer"
     label = _("Bearer token")
+    description = _("A token that lets in whoever has it, in the header Authorization.")
 
     class Form(CredentialForm):
         token = SecretField(
@@ -53,6 +55,7 @@ class ApiKey(CredentialKind):
 
     name = "http.api_key"
     label = _("API key")
+    description = _("A key in a header of its own, or in the query of the URL.")
 
     class Form(CredentialForm):
         key = SecretField(strip=True, label=_("Key"), help_text=_("As the service shows it."))
@@ -83,6 +86,7 @@ class OAuth2Client(CredentialKind):
 
     name = "http.oauth2_client"
     label = _("OAuth 2 client credentials")
+    description = _("Client ID and secret, for which the service gives tokens that are valid for a while.")
 
     class Form(CredentialForm):
         token_url = forms.CharField(

@@ -87,13 +87,13 @@ class StepContext:
     """One call of one method of an action. See ``flowcontrol.base.ActionContext`` for what it promises."""
 
     __slots__ = (
+        "_crashes",
         "_log",
         "_node",
         "_now",
         "_path",
         "_scope",
         "_seconds",
-        "_tries",
         "_variables",
         "_view",
         "attempt",
@@ -112,10 +112,10 @@ class StepContext:
         variables: Mapping[str, Any],
         path: str,
         attempt: int,
-        tries: int,
         seconds: float,
+        crashes: int = 0,
     ) -> None:
-        """``seconds``: how long after the claim it is."""
+        """``seconds``: how long after the claim it is. ``crashes``: how many of the attempts were ended by one."""
         self._view = view
         self._variables = variables
         self._path = path
@@ -127,8 +127,7 @@ class StepContext:
         self.locals: MutableMapping[str, Any] = memory
         self.step_id = node.id
         self.attempt = attempt
-        #: As ``attempt``, but for crashes, which use up no try.
-        self._tries = tries
+        self._crashes = crashes
         self._seconds = seconds
         self._now: datetime | None = None
 
@@ -189,7 +188,7 @@ class StepContext:
         view.masker = secrecy.confide(view.run.pk, view.masker, list(texts))
 
     def is_retried(self, error: BaseException) -> bool:
-        return retry_of(self._node, self._tries, error) is not None
+        return retry_of(self._node, self.attempt - self._crashes, error) is not None
 
     def evaluate(self, expression: Expression) -> Any:
         return expression.evaluate(self.scope)

@@ -313,7 +313,7 @@ class Stretch:
                 if not node.is_plain or self.visit_count >= slice_end or should_stop():
                     return position, None
                 began, memory = monotonic(), dict(known)
-                context = StepContext(view, node, state, memory, variables, path, 1, 1, began - started)
+                context = StepContext(view, node, state, memory, variables, path, 1, began - started)
                 decision = _asked(node, position, context)
                 took = monotonic() - began
                 if view.masker is not None:
@@ -402,8 +402,8 @@ class Stretch:
             frame.variables,
             frame.path,
             attempt,
-            position.attempt,
             began - self.claim.started,
+            attempt - position.attempt,
         )
         return _Question(node, position, context, memory, attempt, began)
 

@@ -80,6 +80,7 @@ class TestHttp(PackConformance):
             "client_id": "flows",
             "client_secret": "a-long-secret",
         },
+        "http.webhook_secret": {"secret": "whsec_YSBsb25nIHNlY3JldA==", "previous_secret": "one-that-goes"},
     }
     expected_failures = {"P5": "the project has no public address yet"}
 

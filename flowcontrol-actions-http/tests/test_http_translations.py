@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import flowcontrol_actions_http
 import pytest
+
+import flowcontrol_actions_http
 
 HERE = Path(str(flowcontrol_actions_http.__file__)).parent
 CATALOGUE = HERE / "locale" / "de" / "LC_MESSAGES" / "django"

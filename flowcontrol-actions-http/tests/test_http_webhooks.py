@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection
 from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from flowcontrol.credentials import save_credential
 from flowcontrol.documents import export_flow
-from flowcontrol.engine import continue_flowruns
+from flowcontrol.engine import continue_flowruns, tidy
 from flowcontrol.models import Event, FlowRun
 from webhook_world import OLD, SECRET, SENDERS, Message, endpoint, listening, message, post, project, url_of
 
-from flowcontrol_actions_http import verification, webhooks
-from flowcontrol_actions_http.models import Call, Endpoint
+from flowcontrol_actions_http import pruning, replies, verification, webhooks
+from flowcontrol_actions_http.models import Call, Endpoint, Reply
 
 __all__ = ["project"]
 
@@ -446,13 +448,13 @@ def test_a_caller_waits_for_so_long_and_is_told_that_it_was_taken() -> None:
 def test_where_too_many_wait_already_nobody_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
     responding(text="thanks")
     one = endpoint(wait_seconds=25)
-    held = [webhooks.awaited.__globals__["_waiting"].acquire(blocking=False) for _ in range(8)]
+    held = [replies._waiting.acquire(blocking=False) for _ in range(8)]
     try:
         assert all(held)
         assert post(one, message("standard")).status_code == 202
     finally:
         for _ in held:
-            webhooks.awaited.__globals__["_waiting"].release()
+            replies._waiting.release()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -503,10 +505,38 @@ def test_what_cannot_be_sent_fails_the_step(run_flow: Any, config: dict[str, Any
 
 
 def test_an_answer_that_nobody_waits_for_does_no_harm_and_the_first_counts(run_flow: Any) -> None:
-    from flowcontrol_actions_http.models import Reply
-
     result = run_flow(
         {"id": "one", "action": "http.respond", "config": {"text": "first"}},
         {"id": "two", "action": "http.respond", "config": {"text": "second"}},
     )
     assert [(reply.run_id, reply.body) for reply in Reply.objects.all()] == [(result.run.pk, "first")]
+
+
+# -- forgetting --------------------------------------------------------------------------------------------------
+
+
+def test_calls_and_replies_are_forgotten_by_their_age_when_a_worker_prunes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = timezone.now()
+    one = endpoint("none")
+    for days in (31, 31, 31, 29):
+        Call.objects.create(endpoint=one, received_at=now - timedelta(days=days), outcome="accepted")
+    for run_id, hours in ((1, 25), (2, 23)):
+        Reply.objects.create(run_id=run_id, created_at=now - timedelta(hours=hours))
+    monkeypatch.setattr(pruning, "_CHUNK", 1)
+    monkeypatch.setattr(pruning, "_CHUNKS", 2)
+    tidy()
+    assert Call.objects.count() == 2, "what is too much for once is left to the next time"
+    tidy()
+    assert Call.objects.get().received_at > now - timedelta(days=30)
+    assert Reply.objects.get().run_id == 2
+
+
+def test_a_message_whose_call_was_forgotten_is_still_known() -> None:
+    listening()
+    one = endpoint()
+    post(one, message("standard"))
+    Call.objects.all().delete()
+    post(one, message("standard"))
+    assert FlowRun.objects.count() == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -56,7 +57,8 @@ def check_guard(**_: Any) -> list[CheckMessage]:
 
 def check_base_url(**_: Any) -> list[CheckMessage]:
     """That links can be made, or that somebody said that none are."""
-    if "BASE_URL" in getattr(settings, conf.NAME, {}):
+    given = getattr(settings, conf.NAME, {})
+    if not isinstance(given, Mapping) or "BASE_URL" in given:
         return []
     return [
         Caution(

@@ -14,6 +14,7 @@ from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from flowcontrol.credentials import get_credential
@@ -32,6 +33,7 @@ else:
 __all__ = ["EndpointAdmin"]
 
 _LATEST_CALLS = 20
+_LONGEST_ID = 40
 _USE_CREDENTIAL = "flowcontrol.use_credential"
 _TEMPLATES = "flowcontrol_actions_http/admin"
 #: What a body of each kind is tried with: its type, and the body.
@@ -143,7 +145,7 @@ class EndpointAdmin(_Admin):
     def try_it(self, endpoint: Endpoint) -> SafeString:
         type_, body = _TRIED[endpoint.body]
         line = f"curl -i -H 'Content-Type: {type_}' --data '{body}' '{_shown_url(endpoint)}'"
-        return format_html('<pre class="http-code">{}</pre><p class="help">{}</p>', line, _hint(endpoint))
+        return format_html('<pre class="http-code">{}</pre><p class="http-hint">{}</p>', line, _hint(endpoint))
 
     @admin.display(description=_("calls"))
     def latest_calls(self, endpoint: Endpoint) -> SafeString | str:
@@ -155,7 +157,7 @@ class EndpointAdmin(_Admin):
             "",
             "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             (
-                (_time(call), _what(call), call.message_id or "-", _runs(self.admin_site.name, call))
+                (_time(call), _what(call), Truncator(call.message_id).chars(_LONGEST_ID) or "-", _runs(self.admin_site.name, call))
                 for call in calls
             ),
         )

@@ -138,14 +138,16 @@ class EndpointAdmin(_Admin):
         return type("EndpointForm", (found,), {"may_use_credentials": request.user.has_perm(_USE_CREDENTIAL)})
 
     @admin.display(description=_("URL"))
-    def url(self, endpoint: Endpoint) -> str:
-        return _shown_url(endpoint)
+    def url(self, endpoint: Endpoint) -> SafeString:
+        return format_html('<pre class="http-code">{}</pre>', _shown_url(endpoint))
 
     @admin.display(description=_("Try it"))
     def try_it(self, endpoint: Endpoint) -> SafeString:
         type_, body = _TRIED[endpoint.body]
         line = f"curl -i -H 'Content-Type: {type_}' --data '{body}' '{_shown_url(endpoint)}'"
-        return format_html('<pre class="http-code">{}</pre><p class="http-hint">{}</p>', line, _hint(endpoint))
+        return format_html(
+            '<pre class="http-code">{}</pre><p class="http-hint">{}</p>', line, _hint(endpoint)
+        )
 
     @admin.display(description=_("calls"))
     def latest_calls(self, endpoint: Endpoint) -> SafeString | str:
@@ -156,10 +158,7 @@ class EndpointAdmin(_Admin):
         rows = format_html_join(
             "",
             "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-            (
-                (_time(call), _what(call), Truncator(call.message_id).chars(_LONGEST_ID) or "-", _runs(self.admin_site.name, call))
-                for call in calls
-            ),
+            ((_time(call), _what(call), _runs(self.admin_site.name, call), _id(call)) for call in calls),
         )
         return format_html(
             '<div class="http-scroll"><table class="http-calls"><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>',
@@ -209,7 +208,7 @@ class EndpointAdmin(_Admin):
         css = {"all": ["flowcontrol_actions_http/admin.css"]}
 
 
-_HEADS = (_("received at"), _("what came of it"), _("id of the message"), _("runs"))
+_HEADS = (_("received at"), _("what came of it"), _("runs"), _("id of the message"))
 
 
 def _shown_url(endpoint: Endpoint) -> str:
@@ -231,6 +230,10 @@ def _hint(endpoint: Endpoint) -> str:
 
 def _time(call: Call) -> str:
     return str(display_for_value(call.received_at, "-"))
+
+
+def _id(call: Call) -> str:
+    return Truncator(call.message_id).chars(_LONGEST_ID) or "-"
 
 
 def _what(call: Call) -> str:

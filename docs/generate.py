@@ -386,8 +386,8 @@ def _http() -> Iterator[str]:
     settings_of_http: Sequence[Any] = import_module("flowcontrol_actions_http.conf").SETTINGS
     specs = [one for one in actions.specs() if one.name.startswith("http.")]
     yield from ("# HTTP: reference", MADE, "")
-    yield "Of the pack `flowcontrol-actions-http`: its actions, the kinds of credentials that it brings, and its settings."
-    yield "What they are for is told in [HTTP](http.md)."
+    yield "Of the pack `flowcontrol-actions-http`: its actions, the kinds of credentials that it brings, and its"
+    yield "settings. What they are for is told in [HTTP](http.md)."
     yield from ("", "## Actions", "")
     yield from action_table(specs)
     for one in specs:

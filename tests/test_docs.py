@@ -299,6 +299,7 @@ def test_the_kind_of_credential_of_the_page_works(examples: None) -> None:
     assert '<Credential "warehouse" (shop.account)> may not be sent to warehouse.example.' in refused
 
 
+@pytest.mark.django_db
 def test_the_tests_of_an_action_pass_as_they_are_written() -> None:
     by_title = {block.title: block for block in blocks(DOCS / "writing-actions.md", "python") if block.title}
     with preserved():

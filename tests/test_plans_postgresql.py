@@ -53,7 +53,7 @@ def fill(flow: Flow, status: str, due_at: str, ended_at: str, admitted_at: str) 
 
 
 def scanned(captured: CaptureQueriesContext) -> set[str]:
-    """How the runs' table is read by the SELECTs that were captured: index names, or "Seq Scan"."""
+    """How the runs' table is read by what was captured and begins with a look: index names, or "Seq Scan"."""
     ways: set[str] = set()
 
     def look(plan: dict[str, Any]) -> None:
@@ -64,11 +64,11 @@ def scanned(captured: CaptureQueriesContext) -> set[str]:
 
     with connection.cursor() as cursor:
         for query in captured.captured_queries:
-            if query["sql"].startswith("SELECT") and FlowRun._meta.db_table in query["sql"]:
+            if query["sql"].startswith(("SELECT", "WITH")) and FlowRun._meta.db_table in query["sql"]:
                 cursor.execute(f"EXPLAIN (FORMAT JSON) {query['sql']}")
                 found = cursor.fetchone()[0]
                 look((json.loads(found) if isinstance(found, str) else found)[0]["Plan"])
-    return ways - {"Bitmap Heap Scan"}
+    return ways - {"Bitmap Heap Scan", "ModifyTable"}
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_due_runs_among_a_million_waiting_ones_are_found_by_the_index(flow: Flow
     with CaptureQueriesContext(connection) as captured:
         assert len(claims.claim(100, Clock())) == 5
 
-    assert scanned(captured) == {"flowcontrol_run_due"}
+    assert scanned(captured) == {"flowcontrol_run_due", "flowcontrol_flowrun_pkey"}
 
 
 def test_starting_with_limits_never_reads_a_million_finished_runs(flow: Flow) -> None:

@@ -12,7 +12,7 @@ AUTHOR = {{ cookiecutter.author | tojson }}
 CLASS = {{ cookiecutter.__class | tojson }}
 
 #: The core's own, and those of its own packs.
-RESERVED = ("builtin", "celery", "core", "flow", "flowcontrol", "http")
+RESERVED = ("builtin", "celery", "core", "credential", "flow", "flowcontrol", "http")
 #: What the module of the actions imports; a class of that name would hide it.
 IMPORTED = ("ActionContext", "ActionForm", "Any", "BaseAction", "Decision", "Effect", "Mapping", "Next", "TemplateField",
             "Text", "ValidationError")

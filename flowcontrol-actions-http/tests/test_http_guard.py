@@ -279,6 +279,18 @@ def test_a_redirect_to_what_is_no_url_of_the_web_fails(settings, outside, locati
     assert len(outside.seen) == 1
 
 
+def test_a_redirect_to_a_port_that_is_not_open_fails(settings, outside):
+    with LocalServer(host="127.0.0.9") as other:
+        other.says("/")
+        outside.redirects("/", other.url())
+        settings.FLOWCONTROL_HTTP = {"NETWORKS": ["127.0.0.9/32"], "PORTS": [outside.port, other.port]}
+        assert exchange(Sending("GET", outside.url()), BOUNDS).status == 200
+        settings.FLOWCONTROL_HTTP = {"NETWORKS": ["127.0.0.9/32"], "PORTS": [outside.port]}
+        with pytest.raises(RequestRefused, match=f"and not to {other.port}"):
+            exchange(Sending("GET", outside.url()), BOUNDS)
+        assert len(other.seen) == 1
+
+
 def test_redirects_are_counted(settings, outside):
     half_open(settings, is_on=True)
     outside.redirects("/", "/")

@@ -178,6 +178,14 @@ def test_a_server_that_says_nothing_is_given_up_after_the_limit_to_read(reachabl
         assert time.monotonic() - began < 1
 
 
+def test_the_whole_limit_ends_a_silence_that_the_limit_to_read_would_bear(reachable):
+    with raw_server(lambda connection: pause(3.0)) as url:
+        began = time.monotonic()
+        with pytest.raises(RequestTimedOut, match=r"within 0\.3 s"):
+            ask(url, read=2.5, total=0.3)
+        assert time.monotonic() - began < 1.3
+
+
 def test_a_server_that_takes_nothing_is_given_up(reachable):
     listening = socket.create_server(("127.0.0.1", 0))
     with listening:

@@ -243,6 +243,8 @@ def test_a_body_that_is_too_large_is_not_sent(order, reachable):
         ("application/json", b'{"a": 1e999}', '{"a": 1e999}'),
         ("application/json", b'"\\u0000\\ud800"', "\ufffd?"),
         ("application/json", b"[" * 100_000, "[" * 100_000),
+        ("application/json", b"[" * 62 + b"]" * 62, "[" * 62 + "]" * 62),
+        ("application/json", b'[{"a": [1]}]', [{"a": [1]}]),
         ("application/json", b"9" * 5_000, "9" * 5_000),
         ("text/plain; charset=iso-8859-1", b"gr\xf6\xdfe", "größe"),
         ("text/plain; charset=rot13", b"\xff\x00", "\ufffd\ufffd"),
@@ -294,6 +296,16 @@ def test_an_answer_that_is_packed_is_unpacked(run_flow, server):
     )
     assert (result.state["one"], result.state["two"]) == (1, "text")
     assert server.seen[0].headers["accept-encoding"] == "gzip, deflate"
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "\0"])
+def test_a_value_of_the_run_adds_no_header_of_its_own(run_flow, server, value):
+    server.says("/")
+    config = {"headers": {"X-Word": "{{ word }}"}}
+    result = run_flow(step(server.url(), **config), state={"word": value}, status="failed")
+    assert "InvalidRequest" in result.reason
+    assert "X-Evil" not in result.reason
+    assert server.seen == []
 
 
 def test_no_cookie_is_kept_from_one_request_to_another(run_flow, server):

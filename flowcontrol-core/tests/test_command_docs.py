@@ -7,7 +7,7 @@ from test_plugins_processes import project as project  # noqa: PLC0414  # a fixt
 
 HOOKS = """
 from flowcontrol.hookspecs import PluginInfo, hookimpl
-from flowcontrol.registry import ActionSpec, FilterSpec, SchedulerSpec, TriggerSpec
+from flowcontrol.registry import ActionSpec, CredentialKindSpec, FilterSpec, SchedulerSpec, TriggerSpec
 
 @hookimpl
 def flowcontrol_plugin_info():
@@ -33,6 +33,13 @@ def flowcontrol_register_schedulers():
     return [SchedulerSpec("acme", "acme_things:Scheduler", "Acme's own")]
 
 @hookimpl
+def flowcontrol_register_credential_kinds():
+    return [
+        CredentialKindSpec("acme.key", "acme_things:Key", "Key of Acme"),
+        CredentialKindSpec("acme.lost", "acme_things:Lost"),
+    ]
+
+@hookimpl
 def flowcontrol_register_urls():
     return "acme_urls"
 """
@@ -40,7 +47,17 @@ def flowcontrol_register_urls():
 THINGS = '''
 from django import forms
 from flowcontrol.base import ActionForm, BaseAction, Effect
+from flowcontrol.credentials import CredentialForm, CredentialKind, SecretField
 from flowcontrol.forms import ExpressionField
+
+class Key(CredentialKind):
+    name = "acme.key"
+    description = "They send it by mail."
+    has_hosts = False
+
+    class Form(CredentialForm):
+        user = forms.CharField(help_text="Whose.")
+        key = SecretField(label="Key", required=False)
 
 class Special(forms.CharField):
     takes = "a very special text"
@@ -124,6 +141,26 @@ To be named in `FLOWCONTROL["SCHEDULER"]`.
 | scheduler | label |
 | --- | --- |
 | `acme` | Acme's own |
+
+## Kinds of credentials
+
+To be added in the admin; steps refer to them by their names.
+
+### acme.key
+
+**Key of Acme.** They send it by mail.
+It is sent nowhere, so it has no hosts.
+
+| field | takes | default | meaning |
+| --- | --- | --- | --- |
+| `user` | text | required | Whose. |
+| `key` | secret text | - | Key |
+
+### acme.lost
+
+The kind of credential "acme.lost" of plugin "acme" (flowcontrol-actions-acme 2.5) cannot be imported from \
+acme_things:Lost: AttributeError: module 'acme_things' has no attribute 'Lost'. \
+Mend or update what provides it and restart.
 
 ## Pages
 

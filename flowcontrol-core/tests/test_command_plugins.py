@@ -146,10 +146,21 @@ def test_a_purge_removes_tables_and_content_types_and_no_flow(acme: Project) -> 
     assert "It has nothing of its own in the database." in again.stdout
 
 
+def test_a_purge_takes_the_credentials_of_its_kinds_with_it(acme: Project) -> None:
+    add = "from flowcontrol.models import Credential; add = Credential.objects.create;"
+    code = f"{add} add(name='ours', kind='acme.key'); add(name='theirs', kind='acme2.key')"
+    assert acme.manage("shell", "-v", "0", "-c", code).returncode == 0
+    purged = json.loads(acme.manage("flowcontrol", "plugins", "purge", "acme", "--noinput", "--json").stdout)
+    assert 'credential "ours" (acme.key)' in purged["steps"]
+    code = f"{add} print(*Credential.objects.values_list('name', flat=True))"
+    assert acme.manage("shell", "-v", "0", "-c", code).stdout.split() == ["theirs"]
+
+
 def test_a_purge_takes_the_permission_to_use_the_actions_with_it(acme: Project) -> None:
     code = (
         "from django.contrib.auth.models import Permission;"
-        "print(*Permission.objects.filter(codename__startswith='use_').values_list('codename', flat=True))"
+        "found = Permission.objects.filter(content_type__model='flow', codename__startswith='use_');"
+        "print(*found.values_list('codename', flat=True))"
     )
     assert acme.manage("shell", "-v", "0", "-c", code).stdout.split() == ["use_acme", "use_zebra"]
     planned = acme.manage("flowcontrol", "plugins", "purge", "acme", "--plan").stdout

@@ -26,7 +26,15 @@ from flowcontrol import registry
 from flowcontrol.base import ActionContext, BaseAction, Effect, EnterBranch, StopFlow, Wait
 from flowcontrol.credentials import Credential, get_credential
 from flowcontrol.documents import export_flow, to_yaml
-from flowcontrol.engine import Started, execute_run, fire_trigger, start_flow
+from flowcontrol.engine import (
+    Started,
+    cancel_runs,
+    continue_flowruns,
+    execute_run,
+    fire_trigger,
+    restart_run,
+    start_flow,
+)
 from flowcontrol.exceptions import CredentialError
 from flowcontrol.logs import JsonFormatter
 from flowcontrol.masking import MASK, Masker
@@ -82,6 +90,10 @@ def keep(context: ActionContext, credential: Credential) -> None:
     context.state["token"] = TOKEN
     context.locals["password"] = password
     start_flow("child", state={"given": password})
+    spare = start_flow("child")
+    assert isinstance(spare, Started)
+    cancel_runs(spare.run, f"Not needed: {password}")
+    restart_run(spare.run, state={"again": password})
     fire_trigger("test.ping", state={"given": f"Bearer {TOKEN}"})
 
 
@@ -94,7 +106,8 @@ def say(context: ActionContext, credential: Credential) -> None:
     """In logs: as argument, in the message, as extra, in a traceback, of another library."""
     password = credential.values["password"]
     context.log.warning("used %s with %s", credential, password)
-    context.log.warning(f"used {TOKEN}", extra={"header": password})  # noqa: G004  as people do
+    context.log.warning(f"used {TOKEN}")  # noqa: G004  as people do
+    logging.getLogger("flowcontrol.elsewhere").error("refused", extra={"header": {"Authorization": password}})
     logging.getLogger("flowcontrol.elsewhere").error("of %(secret)s", {"secret": password})
     logging.getLogger("httpx").info(
         "HTTP Request: GET https://api.example.org/?key=%s", quote(password, safe="")
@@ -315,7 +328,7 @@ def test_with_the_masking_off_the_secrets_are_in_every_place(monkeypatch: pytest
         found = {place for place, text in searched().items() if is_in(text)}
     assert found >= WITHOUT
     assert len([place for place in found if place.startswith("log line")]) >= 6
-    assert len([place for place in found if place.startswith("JSON of log line")]) >= 7
+    assert len([place for place in found if place.startswith("JSON of log line")]) >= 8
     assert len([place for place in found if place.startswith("flowrun/")]) >= 5
     assert len([place for place in found if place.startswith("record of run")]) >= 3
     assert len([place for place in found if place.startswith("run ")]) >= 5
@@ -333,7 +346,8 @@ def test_no_secret_is_in_anything_that_is_written() -> None:
         f"key {MASK}": True,
         "token": MASK,
     }
-    assert FlowRun.objects.get(flow__slug="child").state == {"given": MASK}
+    children = FlowRun.objects.filter(flow__slug="child").order_by("pk")
+    assert [dict(run.state) for run in children] == [{"given": MASK}, {"again": MASK}]
     assert FlowRun.objects.get(flow__slug="heard").state == {"given": f"Bearer {MASK}"}
     signs = FlowRun.objects.get(flow__slug="signs")
     assert (signs.reason, dict(signs.state)) == (f"Signed with {MASK}", {"signature": MASK})
@@ -343,6 +357,22 @@ def test_no_secret_is_in_anything_that_is_written() -> None:
     assert f"KeyError: '{MASK}'" in failed.traceback
     assert f"sent '{MASK}'" in failed.traceback
     assert [text for text in found.values() if "a step must not keep it" in text]
+
+
+def test_calls_in_threads_leave_nothing_behind_and_hold_no_connection() -> None:
+    held: list[bool] = []
+
+    def call(context: ActionContext, credential: Credential) -> None:
+        held.append(connection.connection is not None)
+        context.state["said"] = credential.values["password"]
+
+    Use.does["use"] = call
+    threaded = flow("threaded", [step("use")])
+    runs = [start_flow(threaded) for _ in range(4)]
+    continue_flowruns(threads=2)
+    found = FlowRun.objects.filter(flow=threaded)
+    assert [(run.status, dict(run.state)) for run in found] == [("completed", {"said": MASK})] * len(runs)
+    assert held == [False] * len(runs)
 
 
 def test_errors_about_credentials_have_no_secret_in_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,11 +10,19 @@ from typing import Any
 
 import pytest
 from credential_kinds import KEYS, Basic, in_use, saved
+from django import forms
 from django.core.checks import run_checks
 from django.db import connection
 from django.test import override_settings
 from flowcontrol import conf, registry, vault
-from flowcontrol.credentials import Credential, SecretField, get_credential, is_host_pattern, save_credential
+from flowcontrol.credentials import (
+    Credential,
+    CredentialForm,
+    SecretField,
+    get_credential,
+    is_host_pattern,
+    save_credential,
+)
 from flowcontrol.exceptions import (
     ConfigurationError,
     CredentialInvalid,
@@ -314,6 +322,15 @@ def test_a_credential_has_no_dictionary_and_copies_to_itself() -> None:
     found = get_credential("shop")
     assert not hasattr(found, "__dict__")
     assert copy.deepcopy(found) is found is copy.copy(found)
+
+
+@pytest.mark.parametrize("widget", [forms.PasswordInput(render_value=True), forms.Textarea()])
+def test_no_widget_draws_a_secret_not_even_one_that_was_just_typed(widget: forms.Widget) -> None:
+    class Form(CredentialForm):
+        key = SecretField(widget=widget, initial="correct horse")
+
+    for form in (Form(), Form({"key": "correct horse"}), Form(initial={"key": "correct horse"})):
+        assert "correct horse" not in form.as_p()
 
 
 def test_made_by_hand_every_value_is_a_secret() -> None:

@@ -58,6 +58,14 @@ def test_a_password_is_masked_in_the_header_of_basic_authentication(secret: str,
     assert secret.encode() not in base64.b64decode(left[: len(left) // 4 * 4])
 
 
+@given(secret=SECRETS, others=st.lists(SECRETS, max_size=30), text=st.text(_LETTERS, max_size=40))
+def test_among_many_secrets_each_is_masked_in_a_short_text(secret: str, others: list[str], text: str) -> None:
+    many = masker(secret, *others, *(f"{number}-another-one" for number in range(50)))
+    masked = many.mask(f"{text}{secret}{text}")
+    assert MASK in masked
+    assert secret not in masked
+
+
 def test_nothing_is_left_of_a_secret_that_contains_another() -> None:
     assert masker("hunter", "hunter2-and-more").mask("It is hunter2-and-more.") == f"It is {MASK}."
 

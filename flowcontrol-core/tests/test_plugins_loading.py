@@ -25,7 +25,7 @@ from flowcontrol.signals import RunInfo
 
 GOOD = """
 from flowcontrol.hookspecs import PluginInfo, hookimpl
-from flowcontrol.registry import ActionSpec, FilterSpec, SchedulerSpec, TriggerSpec
+from flowcontrol.registry import ActionSpec, CredentialKindSpec, FilterSpec, SchedulerSpec, TriggerSpec
 
 @hookimpl
 def flowcontrol_plugin_info():
@@ -46,11 +46,15 @@ def flowcontrol_register_filters():
 @hookimpl
 def flowcontrol_register_schedulers():
     return [SchedulerSpec("{name}", "{name}_scheduler:Scheduler")]
+
+@hookimpl
+def flowcontrol_register_credential_kinds():
+    return [CredentialKindSpec("{name}.key", "{name}_credentials:Key")]
 """
 
 INFO = """
 from flowcontrol.hookspecs import PluginInfo, hookimpl
-from flowcontrol.registry import ActionSpec, FilterSpec, SchedulerSpec, TriggerSpec
+from flowcontrol.registry import ActionSpec, CredentialKindSpec, FilterSpec, SchedulerSpec, TriggerSpec
 
 @hookimpl
 def flowcontrol_plugin_info():
@@ -131,6 +135,8 @@ def test_a_good_plugin_is_active_with_everything_it_declares(install: Install, l
         ("acme_shout",),
         ("acme",),
     )
+    assert report.credential_kinds == ("acme.key",)
+    assert registry.credential_kinds.provider("acme.key") == 'plugin "acme" (flowcontrol-actions-acme 1.0)'
     assert (report.source, report.api, report.label, report.warnings) == ("wheel", "1.0", "acme", ())
     assert registry.actions.provider("acme.act") == 'plugin "acme" (flowcontrol-actions-acme 1.0)'
     assert "acme_actions" not in sys.modules
@@ -138,10 +144,12 @@ def test_a_good_plugin_is_active_with_everything_it_declares(install: Install, l
 
 def test_after_isolation_nothing_of_the_plugins_is_left(install: Install, site: Path) -> None:
     install("acme")
+    kinds = registry.credential_kinds.names()
     before = (registry.actions.names(), registry.triggers.names(), plugins.reports())
     with isolated_plugins(scan([str(site)])):
         assert "acme.act" in registry.actions
     assert (registry.actions.names(), registry.triggers.names(), plugins.reports()) == before
+    assert registry.credential_kinds.names() == kinds
 
 
 def test_a_plugin_that_is_switched_off_is_not_imported_and_its_actions_say_so(
@@ -223,6 +231,18 @@ BROKEN: list[tuple[str, str, str]] = [
         "declares the name 'polling', but a scheduler of this plugin is named",
     ),
     (
+        "kind",
+        INFO
+        + "@hookimpl\ndef flowcontrol_register_credential_kinds(): return [CredentialKindSpec('x.y', 'a:B')]\n",
+        "declares the name 'x.y', but names of this plugin begin with \"acme.\"",
+    ),
+    (
+        "kind's class",
+        INFO
+        + "@hookimpl\ndef flowcontrol_register_credential_kinds(): return [CredentialKindSpec('acme.k', int)]\n",
+        "inherits flowcontrol.credentials.CredentialKind",
+    ),
+    (
         "twice",
         INFO + "@hookimpl\ndef flowcontrol_register_actions():\n"
         "    return [ActionSpec('acme.act', 'a:B'), ActionSpec('acme.act', 'a:C')]\n",
@@ -255,6 +275,7 @@ def test_a_plugin_whose_last_declaration_is_bad_registers_nothing_at_all(
 ) -> None:
     install("acme", GOOD.replace('"{name}_scheduler:Scheduler"', '"not a path"'))
     assert report_of(load(), "acme").state is State.QUARANTINED
+    assert "acme.key" not in registry.credential_kinds
     assert "acme.act" not in registry.actions
     assert "acme.happened" not in registry.triggers
 

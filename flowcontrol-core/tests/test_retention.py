@@ -128,7 +128,9 @@ def test_five_thousand_runs_go_in_short_transactions_with_as_many_queries_for_ea
 
     assert chunks == [Pruned(1_000, 1_000)] * 5
     assert FlowRun.objects.count() == 10
-    statements = [q["sql"] for q in captured if not q["sql"].startswith(("BEGIN", "COMMIT", "SAVEPOINT"))]
+    # What other apps have that refers to runs is their business.
+    others = ("BEGIN", "COMMIT", "SAVEPOINT", 'DELETE FROM "flowcontrol_actions_')
+    statements = [q["sql"] for q in captured if not q["sql"].startswith(others)]
     deletes = [sql for sql in statements if sql.startswith("DELETE")]
     assert all(sql.count(",") < 1_100 for sql in deletes)
     # A look for the next window, which runs to take, what refers to them, and Django's deletions of 100 rows each.

@@ -443,6 +443,51 @@ def test_a_new_state_tells_all_and_after_a_commit_nothing() -> None:
     assert state.text() == '{"a":1,"b":[1]}'
 
 
+changed_values = st.dictionaries(
+    st.text(max_size=3),
+    st.integers() | st.text(max_size=5) | st.booleans() | st.lists(st.integers(), max_size=2),
+)
+
+
+@given(changed_values, changed_values, st.sets(st.text(max_size=3)))
+def test_take_tells_what_changes_tells_and_commits_it(
+    old: dict[str, Any], new: dict[str, Any], removed: set[str]
+) -> None:
+    taken, told = State(old), State(old)
+    for state in (taken, told):
+        state.changes()
+        state.commit()
+        state.update(new)
+        for key in removed & set(state):
+            del state[key]
+    changes = told.changes()
+    told.commit()
+    assert json.loads(taken.take(1_000) or "{}") == changes
+    assert (taken.text(), dict(taken)) == (told.text(), dict(told))
+    assert taken.take(1_000) == ""
+
+
+def test_take_tells_a_long_value_in_short_and_keeps_it_whole() -> None:
+    for value in ("x" * 300, ["x" * 300]):
+        state = State({"a": value})
+        assert json.loads(state.take(100)) == {"a": "…"}
+        assert state["a"] == value
+        state["a"] = 1
+        state.rollback()
+        assert state["a"] == value
+
+
+def test_a_state_that_is_too_large_is_not_taken_and_can_be_rolled_back() -> None:
+    with override_settings(FLOWCONTROL={"STATE_MAX_BYTES": 1_000, "STATE_WARN_BYTES": 1_000}):
+        state = State({"a": 1})
+        state.take(100)
+        state.update({f"k{number}": "x" * 90 for number in range(12)})
+        with pytest.raises(StateError, match="may take 1,000"):
+            state.take(100)
+        state.rollback()
+        assert (dict(state), state.text()) == ({"a": 1}, '{"a":1}')
+
+
 def test_what_is_changed_in_place_is_noticed_and_what_is_only_read_is_not_told() -> None:
     state = committed(a=[1, {"b": 2}], c={"d": []})
     assert state["a"][1]["b"] == 2

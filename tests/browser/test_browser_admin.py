@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 import pytest
 from admin_world import flow, registered, run_with, world
+from credential_kinds import in_use, saved
 from django.contrib.auth.models import User
 from django.test import Client
-from flowcontrol.models import Event, Flow, FlowRun, RunStatus, Trigger
+from flowcontrol.models import Credential, Event, Flow, FlowRun, RunStatus, Trigger
 from flowcontrol_tests.browser import ARGUMENTS, chromium
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
@@ -36,7 +37,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(autouse=True)
 def _actions() -> Iterator[None]:
-    with registered():
+    with registered(), in_use():
         yield
 
 
@@ -115,6 +116,10 @@ def test_pages_open_without_an_error_fit_their_window_and_can_be_read(
     paths += [f"flowrun/{run.pk}/change/" for run in runs.values()]
     paths += [f"trigger/{Trigger.objects.get().pk}/change/", "trigger/add/"]
     paths += [f"event/{row.pk}/change/" for row in Event.objects.all()]
+    saved("shop", hosts=["*.a-rather-long-name-of-a-host.example.org"])
+    flow("mail", [{"id": "use", "action": "test.use", "config": {"credential": "shop"}}])
+    paths += ["credential/", "credential/add/", "credential/add/?kind=test.basic"]
+    paths += [f"credential/{Credential.objects.get().pk}/{page}/" for page in ("change", "delete")]
     context = logged_in(browser, live_server.url)
     watched = Watched(context, live_server.url)
 

@@ -210,8 +210,9 @@ def _told(found: Target, bounds: Bounds) -> Iterator[None]:
         raise RequestTimedOut(f"{found.told}: not answered within {bounds.total:g} s.") from None
     except httpcore2.TimeoutException as error:
         raise RequestTimedOut(f"{found.told}: {str(error) or 'not answered in time'}.") from error
-    except (httpcore2.LocalProtocolError, httpcore2.UnsupportedProtocol) as error:
-        raise InvalidRequest(f"{found.told}: {error}.") from error
+    except (httpcore2.LocalProtocolError, httpcore2.UnsupportedProtocol):
+        # What it says repeats the header, which may be that of a credential.
+        raise InvalidRequest(f"{found.told}: a header has characters that no header can have.") from None
     except (httpcore2.RemoteProtocolError, httpx2.DecodingError) as error:
         raise _broken(found, error) from error
     except (httpcore2.NetworkError, httpcore2.ProxyError, ssl.SSLError) as error:

@@ -10,8 +10,9 @@ from flowcontrol.expressions import Expression, Scope
 
 from .answers import answer, excerpt, retry_after
 from .authentication import Authenticated
+from .deadline import limited
 from .errors import TemporaryStatus, UnexpectedStatus
-from .exchange import Reply, Sending, exchange
+from .exchange import Bounds, Reply, Sending, exchange
 from .sending import bounds, sending
 
 __all__ = ["RETRY", "evaluated", "performed"]
@@ -25,11 +26,7 @@ _TEMPORARY = frozenset({408, 425, 429})
 def performed(context: ActionContext, url: str = "") -> dict[str, Any]:
     """The answer to the step's request. Raises a ``RequestFailed`` when there is none, or not one that is expected."""
     ready = sending(context, url)
-    limits = bounds(context.config)
-    reply = exchange(ready, limits)
-    if reply.status == 401 and isinstance(ready.authentication, Authenticated):
-        # A token may have been withdrawn before its time.
-        reply = exchange(ready, limits) if ready.authentication.is_renewed() else reply
+    reply = _exchanged(ready, bounds(context.config))
     found = answer(
         reply, context.config["read_as"] if _is_expected(context, reply) else "auto", _secrets(ready)
     )
@@ -37,6 +34,16 @@ def performed(context: ActionContext, url: str = "") -> dict[str, Any]:
     if not _is_expected(context, reply):
         raise _unexpected(context, ready, reply, found)
     return found
+
+
+def _exchanged(ready: Sending, limits: Bounds) -> Reply:
+    with limited(limits.total):
+        reply = exchange(ready, limits)
+        authentication = ready.authentication
+        if reply.status == 401 and isinstance(authentication, Authenticated) and authentication.is_renewed():
+            # The token had been withdrawn before its time.
+            reply = exchange(ready, limits)
+        return reply
 
 
 def _is_expected(context: ActionContext, reply: Reply) -> bool:

@@ -92,11 +92,11 @@ def decode(text: str) -> dict[str, Any]:
 
     Raises ``StateError`` for text that ``encode`` cannot have written, naming the key.
     """
-    return {key: _decoded(item, key) for key, item in _parsed(text).items()}
+    return {key: decode_value(item, key) for key, item in parse(text).items()}
 
 
-def _parsed(text: str) -> dict[str, Any]:
-    """The outermost mapping of a stored text, its values as JSON."""
+def parse(text: str) -> dict[str, Any]:
+    """The outermost mapping of a stored text, its values as JSON. Raises ``StateError``."""
     try:
         plain = _load(text)
     except (ValueError, RecursionError) as error:
@@ -330,7 +330,7 @@ def _read_decimal(value: str) -> Decimal:
 
 def _read_reference(value: Any) -> ModelReference:
     model, written = value
-    pk = _decoded(written, model)
+    pk = decode_value(written, model)
     if not isinstance(model, str) or isinstance(pk, (list, dict, bool)) or pk is None:
         raise ValueError("it is no model and key")
     return ModelReference(model, pk)
@@ -347,21 +347,22 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _decoded(plain: Any, path: str) -> Any:
+def decode_value(plain: Any, path: str) -> Any:
+    """The value that a part of what ``parse`` tells stands for. Raises ``StateError`` naming the path."""
     if isinstance(plain, dict):
         if len(plain) == 1:
             (tag,) = plain
             if tag.startswith("$"):
                 return _read_tag(tag, plain[tag], path)
-        return {key: _decoded(item, f"{path}.{key}") for key, item in plain.items()}
+        return {key: decode_value(item, f"{path}.{key}") for key, item in plain.items()}
     if isinstance(plain, list):
-        return [_decoded(item, f"{path}[{index}]") for index, item in enumerate(plain)]
+        return [decode_value(item, f"{path}[{index}]") for index, item in enumerate(plain)]
     return plain
 
 
 def _read_tag(tag: str, stored: Any, path: str) -> Any:
     if tag == "$dict" and isinstance(stored, dict):
-        return {key: _decoded(item, f"{path}.{key}") for key, item in stored.items()}
+        return {key: decode_value(item, f"{path}.{key}") for key, item in stored.items()}
     reader = _READERS.get(tag)
     try:
         if reader is None:
@@ -460,8 +461,8 @@ class State(MutableMapping[str, Any]):
     def from_text(cls, text: str) -> State:
         """A state as it was stored, with no changes. Raises ``StateError`` for text that is none."""
         state = cls()
-        for key, plain in _parsed(text).items():
-            state._values[key] = _decoded(plain, key)
+        for key, plain in parse(text).items():
+            state._values[key] = decode_value(plain, key)
             state._entries[key] = entry = f"{_quoted(key)}:{_dump(plain)}"
             state._size += len(entry) + 1
             if _REFERENCE in entry:
@@ -657,7 +658,7 @@ class State(MutableMapping[str, Any]):
             self._unread.add(key)
         else:
             self._unread.discard(key)
-        return _decoded(json.loads(f"{{{entry}}}")[key], key)
+        return decode_value(json.loads(f"{{{entry}}}")[key], key)
 
     def _settle(self) -> None:
         self._forget_read_ahead()
@@ -722,7 +723,7 @@ def _taken(key: str, value: Any, size: _Size) -> tuple[Any, bool]:
     if isinstance(value, Model):
         # An object stays as it is; what contains some is copied, and they are read again when asked for.
         return value, False
-    return _decoded(plain, key), size.has_references
+    return decode_value(plain, key), size.has_references
 
 
 class _Reading(Mapping[str, Any]):

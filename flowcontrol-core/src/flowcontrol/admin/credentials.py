@@ -19,9 +19,8 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 
-from .. import vault
+from .. import documents, vault
 from ..credentials import ANY_HOST, CredentialKind
-from ..documents import flows_by_credential
 from ..exceptions import CredentialKindMissing
 from ..masking import MASK
 from ..models import Credential, Flow
@@ -40,7 +39,7 @@ class _CredentialList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         """Looks once for a whole page who uses them: documents are large."""
         super().get_results(request)
-        found = flows_by_credential([credential.name for credential in self.result_list])
+        found = documents.flows_by_credential([credential.name for credential in self.result_list])
         for credential in self.result_list:
             credential.flows_using = found.get(credential.name, [])
 
@@ -120,7 +119,11 @@ class CredentialAdmin(ModelAdmin[Credential]):
 
     def _flows(self, credential: Credential) -> Sequence[Flow]:
         found: Sequence[Flow] | None = getattr(credential, "flows_using", None)
-        return flows_by_credential([credential.name]).get(credential.name, []) if found is None else found
+        return (
+            documents.flows_by_credential([credential.name]).get(credential.name, [])
+            if found is None
+            else found
+        )
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return _CredentialList

@@ -149,25 +149,39 @@ def _written_plainly(checkpoint: Checkpoint, connection: BaseDatabaseWrapper) ->
 
 def _written_in_one(checkpoints: Sequence[Checkpoint], connection: BaseDatabaseWrapper) -> set[int]:
     """On PostgreSQL: one statement for all that set the same columns, which are nearly always all."""
-    alike: defaultdict[tuple[str, ...], list[Checkpoint]] = defaultdict(list)
-    for each in checkpoints:
-        alike[tuple(each.values)].append(each)
     written: set[int] = set()
-    for columns, group in alike.items():
+    for columns, group in _alike(checkpoints).items():
+        shared, own = _shared(columns, group)
         rows = [
             [
                 each.run.pk,
                 each.token,
                 each.heeds_pause,
                 each.history or None,
-                *map(_as_json, each.values.values()),
+                *(_as_json(each.values[name]) for name in own),
             ]
             for each in group
         ]
+        sql = _update_many(tuple(shared), own)
         with connection.cursor() as cursor:
-            cursor.execute(_update_many(columns), [_dump(rows)])
+            cursor.execute(sql, [_dump(rows), *shared.values()])
             written.update(pk for (pk,) in cursor.fetchall())
     return written
+
+
+def _alike(checkpoints: Sequence[Checkpoint]) -> dict[tuple[str, ...], list[Checkpoint]]:
+    """By the columns that they set."""
+    alike: defaultdict[tuple[str, ...], list[Checkpoint]] = defaultdict(list)
+    for each in checkpoints:
+        alike[tuple(each.values)].append(each)
+    return alike
+
+
+def _shared(columns: tuple[str, ...], group: Sequence[Checkpoint]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What is the same for all of them, which is told once; and the names of the other columns."""
+    first = group[0].values
+    own = tuple(name for name in columns if any(each.values[name] != first[name] for each in group))
+    return {name: first[name] for name in columns if name not in own}, own
 
 
 #: Rows as JSON, which both ends read and write in C: the driver's own arrays took as long as executing the runs.
@@ -219,24 +233,25 @@ def _update_with_history(columns: tuple[str, ...], heeds_pause: bool) -> str:
 
 
 @lru_cache(maxsize=256)
-def _update_many(columns: tuple[str, ...]) -> str:
-    """One parameter, rows as JSON, so that the statement is the same for any number of runs."""
+def _update_many(shared: tuple[str, ...], own: tuple[str, ...]) -> str:
+    """One parameter for all rows, as JSON, so that the statement is the same for any number of runs."""
     connection = connections[database()]
     types = [
         "bigint",
         "text",
         "boolean",
         "text",
-        *(_FIELDS[column].rel_db_type(connection) for column in columns),
+        *(_FIELDS[column].rel_db_type(connection) for column in own),
     ]
-    names = ["held_id", "held_token", "heeds", "packed", *columns]
+    names = ["held_id", "held_token", "heeds", "packed", *own]
     read = ", ".join(
         f"(r.value ->> {number})::{type_} AS {name}"
         for number, (name, type_) in enumerate(zip(names, types, strict=True))
     )
-    sets = ", ".join(f"{column} = v.{column}" for column in columns)
+    sets = ", ".join([*(f"{name} = %s" for name in shared), *(f"{name} = v.{name}" for name in own)])
+    # Not `json`, whose every `->>` reads the whole row again.
     return (
-        f"WITH v AS MATERIALIZED (SELECT {read} FROM json_array_elements(%s::json) AS r), "  # noqa: S608  constants
+        f"WITH v AS MATERIALIZED (SELECT {read} FROM jsonb_array_elements(%s::jsonb) AS r), "  # noqa: S608  constants
         f"held AS (UPDATE {_RUNS} AS run SET {sets} FROM v "
         "WHERE run.id = v.held_id AND run.token = v.held_token AND NOT (v.heeds AND run.is_pause_requested) "
         "RETURNING run.id), "

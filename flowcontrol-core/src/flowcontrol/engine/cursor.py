@@ -279,7 +279,7 @@ def load(program: Program, text: str) -> Position | Ending:
     """The stored position; the beginning for empty text. Raises ``PositionGone``."""
     if not text:
         return begin(program)
-    stored = state.decode(text)
+    stored = state.parse(text)
     frames = []
     for step, path, branch, entries, locals_, variables in stored["frames"]:
         index = program.by_id.get(step)
@@ -294,4 +294,4 @@ def load(program: Program, text: str) -> Position | Ending:
 
 def _readable(stored: dict[str, Any]) -> Mapping[str, Any]:
     """Stored values as they were put in: what refers to a model object is that object, once somebody asks."""
-    return state.State(stored).read if stored else stored
+    return state.State(state.decode_value(stored, "cursor")).read if stored else stored

@@ -18,6 +18,7 @@ from .awaiting import tell_parent
 from .claims import database
 from .clock import Clock
 from .cursor import Position
+from .secrecy import masked_here
 
 __all__ = ["Changed", "cancel_runs", "pause_runs", "restart_run", "resume_runs"]
 
@@ -34,7 +35,8 @@ class Changed:
 
 def cancel_runs(runs: Runs, reason: str = "") -> Changed:
     """End live runs as *cancelled*, at once: a worker that executes one loses its lease and writes no more."""
-    values = transitions.ended(RunStatus.CANCELLED, Clock(), reason or "Cancelled by hand.")
+    told = masked_here({"reason": reason or "Cancelled by hand."})["reason"]
+    values = transitions.ended(RunStatus.CANCELLED, Clock(), told)
     with transaction.atomic(using=database()):
         changed = _change(runs, RunStatus.CANCELLED, values)
         cancelled = FlowRun.objects.using(database()).filter(pk__in=changed.done).select_related("flow")
@@ -97,7 +99,7 @@ def restart_run(
         else:
             values |= {"cursor_json": cursor.dump(program, _place(program, fresh, step)), "step": step}
         if state is not None:
-            values["state_json"] = states.encode(state)
+            values["state_json"] = states.encode(masked_here(state))
         if fresh.is_ended and program.limits:
             limits.lock(fresh.flow_id)
             verdict = limits.admit(

@@ -26,6 +26,7 @@ from . import announce, faults, limits, programs
 from .claims import database
 from .clock import Clock
 from .current import current_run
+from .insertion import can_insert, insert_if_published
 from .secrecy import masked_here
 
 __all__ = ["Refused", "Started", "adopt", "check_object", "new_run", "settle", "start_flow"]
@@ -72,6 +73,12 @@ def start_flow(
     if at is not None and timezone.is_naive(at):
         raise FlowNotStartable(f"The start time {at} has no time zone; use an aware datetime.")
     slug = flow if isinstance(flow, str) else flow.slug
+    parent = parent_id if parent_id is not None else current_run.get()
+    if at is None and key is None and parent is None and not is_awaited:
+        run = _started_again(slug, obj, state or {})
+        if run is not None:
+            announce.ready([run.pk])
+            return Started(run)
     found = _read_flow(slug)
     model, object_key = check_object(found, obj)
     if not found.is_active:
@@ -80,9 +87,9 @@ def start_flow(
         return _refused(found, model, object_key, "unpublished", f'The flow "{slug}" was never published.')
     run = new_run(found, model, object_key, states.encode(masked_here(state or {})), at)
     run.key, run.is_awaited = key, is_awaited
-    parent = parent_id if parent_id is not None else current_run.get()
+    bounds = _limits_of(found)
     try:
-        refused = _insert(run, _limits_of(found), parent)
+        refused = _insert(run, bounds, parent)
     except IntegrityError:
         # Somebody else started with this key since we looked.
         earlier = _with_key(run)
@@ -94,8 +101,35 @@ def start_flow(
     if refused:
         return _refused(found, model, object_key, "limit", f'The flow "{slug}" starts no run: {refused}.')
     settle(run)
+    if not bounds:
+        _remember(found)
     announce.ready([run.pk])
     return Started(run)
+
+
+#: Flows without limits as they were at their last start here, by slug; at most so many.
+_known: dict[str, Flow] = {}
+_MOST_KNOWN = 1_000
+
+
+def _started_again(slug: str, obj: Model | None, state: Mapping[str, Any]) -> FlowRun | None:
+    """A run of a flow that is as it was when it was started last; None when that has to be looked at."""
+    known, alias = _known.get(slug), database()
+    if known is None or not can_insert(alias):
+        return None
+    model, object_key = _reference(obj)
+    if known.object_model and model != known.object_model:
+        return None
+    run = insert_if_published(alias, known, model, object_key, states.encode(state))
+    if run is None:
+        _known.pop(slug, None)
+    return run
+
+
+def _remember(flow: Flow) -> None:
+    if len(_known) >= _MOST_KNOWN:
+        _known.clear()
+    _known[flow.slug] = flow
 
 
 _flows = Reader(Flow, "id", "slug", "object_model", "is_active", "queue", "priority", "published_id")
@@ -176,16 +210,20 @@ def settle(run: FlowRun) -> None:
 
 def check_object(flow: Flow, obj: Model | None) -> tuple[str, str]:
     """The reference under which a run of this flow is about ``obj``. Raises ``FlowNotStartable``."""
-    try:
-        model, key = object_reference(obj)
-    except ValueError as error:
-        raise FlowNotStartable(str(error)) from error
+    model, key = _reference(obj)
     if flow.object_model and model != flow.object_model:
         given = f"an object of {model}" if model else "no object"
         raise FlowNotStartable(
             f'The flow "{flow.slug}" is about an object of {flow.object_model}, and got {given}.'
         )
     return model, key
+
+
+def _reference(obj: Model | None) -> tuple[str, str]:
+    try:
+        return object_reference(obj)
+    except ValueError as error:
+        raise FlowNotStartable(str(error)) from error
 
 
 def adopt(runs: Sequence[FlowRun], parent_id: int) -> None:

@@ -285,6 +285,7 @@ class Migration(migrations.Migration):
                     "parent",
                     models.ForeignKey(
                         blank=True,
+                        db_index=False,
                         null=True,
                         on_delete=django.db.models.deletion.SET_NULL,
                         related_name="children",
@@ -496,6 +497,12 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="flowrun",
             index=flowcontrol.models.database.PartialIndex(
+                fields=["parent"], name="flowcontrol_run_parent", only=models.Q(("parent__isnull", False))
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="flowrun",
+            index=flowcontrol.models.database.PartialIndex(
                 fields=["due_at", "id"], name="flowcontrol_run_due", only=models.Q(("due_at__isnull", False))
             ),
         ),
@@ -541,6 +548,8 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="flowrun",
-            constraint=models.UniqueConstraint(fields=("key", "flow"), name="flowcontrol_run_key"),
+            constraint=flowcontrol.models.database.PartialUnique(
+                fields=("key", "flow"), name="flowcontrol_run_key", only=models.Q(("key__isnull", False))
+            ),
         ),
     ]

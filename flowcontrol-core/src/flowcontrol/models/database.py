@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.db import OperationalError, models
@@ -10,7 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.models.expressions import Func
 
-__all__ = ["DatabaseNow", "DocumentField", "PartialIndex", "is_deadlock"]
+__all__ = ["DatabaseNow", "DocumentField", "PartialIndex", "PartialUnique", "is_deadlock"]
 
 #: "Deadlock found" of MySQL and MariaDB, and PostgreSQL's deadlock_detected.
 _MYSQL_DEADLOCK, _POSTGRESQL_DEADLOCK = 1213, "40P01"
@@ -97,6 +98,42 @@ class PartialIndex(models.Index):
             return super().create_sql(model, schema_editor, using=using, **kwargs)
         index = models.Index(fields=self.fields, name=self.name, condition=self.only)
         return index.create_sql(model, schema_editor, using=using, **kwargs)
+
+    def deconstruct(self) -> Any:
+        path, arguments, kwargs = super().deconstruct()
+        return path, arguments, {**kwargs, "only": self.only}
+
+
+class PartialUnique(models.UniqueConstraint):
+    """A unique constraint over the rows for which ``only`` holds; over all rows where there are no partial indexes.
+
+    For columns that are null where it does not hold, which makes no two rows alike anywhere: leaving these rows out
+    spares an entry in the index for each of them, and one more each time that such a row is written.
+    """
+
+    def __init__(self, *, fields: Sequence[str], name: str, only: models.Q) -> None:
+        super().__init__(fields=fields, name=name)
+        self.only = only
+
+    def _as_known_here(self, schema_editor: BaseDatabaseSchemaEditor) -> models.UniqueConstraint:
+        is_partial = schema_editor.connection.features.supports_partial_indexes
+        return models.UniqueConstraint(
+            fields=self.fields, name=self.name, condition=self.only if is_partial else None
+        )
+
+    def constraint_sql(self, model: Any, schema_editor: Any) -> Any:
+        return self._as_known_here(schema_editor).constraint_sql(model, schema_editor)
+
+    def create_sql(self, model: Any, schema_editor: Any) -> Any:
+        return self._as_known_here(schema_editor).create_sql(model, schema_editor)
+
+    def remove_sql(self, model: Any, schema_editor: Any) -> Any:
+        return self._as_known_here(schema_editor).remove_sql(model, schema_editor)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PartialUnique) and super().__eq__(other) and self.only == other.only
+
+    __hash__ = None  # type: ignore[assignment]  # as Django's constraints
 
     def deconstruct(self) -> Any:
         path, arguments, kwargs = super().deconstruct()

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from django.db import connections
 from django.db.models import Model
+from django.db.models.base import ModelState
 
 __all__ = ["Reader"]
 
@@ -30,23 +31,28 @@ class Reader(Generic[_M]):
 
     def instance(self, row: Sequence[Any], alias: str) -> _M:
         """The instance in the first columns of the row, which was read from the database ``alias``."""
-        values = list(row[: len(self.fields)])
-        for index, convert in self._converters(alias):
-            values[index] = convert(values[index])
-        return self.model.from_db(alias, self.names, values)
+        instance = self.model.__new__(self.model)
+        # Plain columns, none of them a relation: what ``Model.from_db`` would do, without its asking every field.
+        attributes = vars(instance)
+        attributes.update(zip(self.names, row, strict=False))
+        for name, convert in self._converters(alias):
+            attributes[name] = convert(attributes[name])
+        instance._state = state = ModelState()
+        state.db, state.adding = alias, False
+        return instance
 
-    def _converters_of(self, alias: str) -> list[tuple[int, Callable[[Any], Any]]]:
-        """By index what a column's values go through, as in Django's ``SQLCompiler.get_converters``."""
+    def _converters_of(self, alias: str) -> list[tuple[str, Callable[[Any], Any]]]:
+        """By name what a column's values go through, as in Django's ``SQLCompiler.get_converters``."""
         operations = connections[alias].ops
-        found: list[tuple[int, Callable[[Any], Any]]] = []
-        for index, field in enumerate(self.fields):
+        found: list[tuple[str, Callable[[Any], Any]]] = []
+        for field in self.fields:
             column = field.get_col(self.model._meta.db_table)
             steps = [
                 *operations.get_db_converters(column),
                 *column.get_db_converters(connections[alias]),
             ]
             if steps:
-                found.append((index, _through(steps, column, alias)))
+                found.append((field.attname, _through(steps, column, alias)))
         return found
 
 

@@ -12,7 +12,7 @@ from django.db.models import Expression, Q
 from django.utils.translation import gettext_lazy as _
 
 from ..state import State
-from .database import DatabaseNow, PartialIndex
+from .database import DatabaseNow, PartialIndex, PartialUnique
 from .flow import Flow, FlowVersion
 from .records import StepRecord, unpack
 
@@ -142,6 +142,7 @@ class FlowRun(models.Model):
         null=True,
         blank=True,
         related_name="children",
+        db_index=False,
     )
     #: Ancestors above this run, and runs that it started.
     depth = models.PositiveSmallIntegerField(_("depth"), default=0)
@@ -193,8 +194,11 @@ class FlowRun(models.Model):
         ordering = ["-id"]
         # The key first: an index that begins with the flow and holds ended runs, too, is what PostgreSQL takes where
         # only live runs are asked for, as it thinks that half of a flow's runs are live when half of all are.
-        constraints = [models.UniqueConstraint(fields=["key", "flow"], name="flowcontrol_run_key")]
+        constraints = [
+            PartialUnique(fields=["key", "flow"], name="flowcontrol_run_key", only=Q(key__isnull=False))
+        ]
         indexes = [
+            PartialIndex(fields=["parent"], name="flowcontrol_run_parent", only=Q(parent__isnull=False)),
             PartialIndex(fields=["due_at", "id"], name="flowcontrol_run_due", only=Q(due_at__isnull=False)),
             # For a fair share of each flow where more is due than a worker takes at once.
             PartialIndex(

@@ -42,8 +42,8 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-#: Prefixes that are the core's own.
-RESERVED = ("core", "flow", "flowcontrol")
+#: Prefixes that are the core's own; the permission ``use_credential`` is not one to use a plugin's actions.
+RESERVED = ("core", "credential", "flow", "flowcontrol")
 
 #: The module of an installed app in which its actions are looked for.
 FLOW_ACTIONS = "flow_actions"

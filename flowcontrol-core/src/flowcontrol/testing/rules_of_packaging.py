@@ -31,7 +31,7 @@ def entry_point(subject: Subject) -> Iterator[str]:
     "P2",
     "Its name can begin the names of actions",
     why="Names of actions lead to the plugin to install: <plugin>.<action>.",
-    fix="Call the entry point by small letters, digits and underscores; not flow, core or flowcontrol.",
+    fix="Call the entry point by small letters, digits and underscores; not flow, core, credential or flowcontrol.",
 )
 def name(subject: Subject) -> Iterator[str]:
     report = subject.report

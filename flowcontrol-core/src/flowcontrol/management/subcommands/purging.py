@@ -9,11 +9,11 @@ from django.apps import AppConfig, apps
 from django.core.management import call_command
 from django.db import connections, transaction
 from django.db.migrations.recorder import MigrationRecorder
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 
 from ...engine.claims import database
 from ...exceptions import FlowcontrolError
-from ...models import FlowRun, Trigger
+from ...models import Credential, FlowRun, Trigger
 from ...permissions import codename
 from ...plugins import PluginReport
 from ..output import Console, counted
@@ -35,7 +35,11 @@ def purge(console: Console, options: Namespace) -> int:
     report = named(options)
     config = _app_of(report)
     references = list(_references(report))
-    steps = [*_plan(config), *(f"permission {permission}" for permission in _permissions(report))]
+    steps = [
+        *_plan(config),
+        *(f"permission {permission}" for permission in _permissions(report)),
+        *(f'credential "{one.name}" ({one.kind})' for one in _credentials(report)),
+    ]
     if options.as_json:
         if not (options.plan or options.noinput):
             raise CannotPurge(
@@ -81,6 +85,11 @@ def _permissions(report: PluginReport) -> list[Model]:
     """To use its actions; the permissions of its models go with their content types."""
     wanted = {"content_type__app_label": "flowcontrol", "codename": codename(report.name)}
     return _rows("auth.Permission", **wanted)
+
+
+def _credentials(report: PluginReport) -> QuerySet[Credential]:
+    """Of its kinds: nobody else can use them."""
+    return Credential.objects.using(database()).filter(kind__startswith=f"{report.name}.").order_by("name")
 
 
 def _kinds(config: AppConfig) -> list[Model]:
@@ -134,3 +143,4 @@ def _remove(report: PluginReport, config: AppConfig | None) -> None:
             kind.delete()
         for permission in _permissions(report):
             permission.delete()
+        _credentials(report).delete()

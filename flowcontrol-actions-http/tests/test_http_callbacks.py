@@ -283,6 +283,17 @@ def test_the_link_itself_is_stored_nowhere_but_in_the_state(run_flow: Any) -> No
     assert token not in str(row)
 
 
+def test_no_link_gets_into_the_log(run_flow: Any, caplog: pytest.LogCaptureFixture) -> None:
+    path = link(waiting(run_flow))
+    assert [press(path, choice=choice).status_code for choice in ("", "approve", "approve")] == [
+        400,
+        200,
+        409,
+    ]
+    assert Client().put(path).status_code == 405
+    assert path.rpartition("/")[2] not in caplog.text
+
+
 def test_an_answer_that_cannot_be_passed_on_is_asked_for_again(
     run_flow: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

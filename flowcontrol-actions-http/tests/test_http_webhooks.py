@@ -335,6 +335,19 @@ def test_documents_carry_no_token() -> None:
     assert one.token_digest not in exported
 
 
+def test_no_url_gets_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    one = endpoint(calls_per_minute=1)
+    for sent in (
+        message("standard"),
+        message("standard", id_="m2"),
+        Message(b"", {}),
+        Message(b" " * 1_048_577, {}),
+    ):
+        post(one, sent)
+    Client().get(url_of(one))
+    assert one.token not in caplog.text
+
+
 # -- too much, too many ------------------------------------------------------------------------------------------
 
 

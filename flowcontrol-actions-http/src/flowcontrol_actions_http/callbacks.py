@@ -22,7 +22,7 @@ from flowcontrol.state import encode
 from . import normaliser
 from .models import Callback, digest
 from .normaliser import BodyRefused
-from .reading import body_of
+from .reading import body_of, unlogged
 
 __all__ = ["callback"]
 
@@ -45,7 +45,7 @@ def callback(request: HttpRequest, token: str) -> HttpResponse:
         raise Http404
     is_page = _is_page(request)
     if request.method not in ("GET", "HEAD", "POST"):
-        return HttpResponse(status=405, headers={"Allow": "GET, POST"})
+        return unlogged(HttpResponse(status=405, headers={"Allow": "GET, POST"}))
     standing = _standing(found, timezone.now())
     if request.method != "POST" or standing != "open":
         return _told(request, found, standing, is_page=is_page)
@@ -156,4 +156,4 @@ def _guarded(response: HttpResponse) -> HttpResponse:
     response["X-Robots-Tag"] = "noindex, nofollow"
     response["X-Content-Type-Options"] = "nosniff"
     response["X-Frame-Options"] = "DENY"
-    return response
+    return unlogged(response)

@@ -1,12 +1,16 @@
-"""Reading a request's body, of which no more is kept in memory than is allowed."""
+"""Reading a request's body, of which no more is kept in memory than is allowed; and keeping its URL out of logs."""
 
 from __future__ import annotations
 
-from django.http import HttpRequest, RawPostDataException, UnreadablePostError
+from typing import TypeVar
+
+from django.http import HttpRequest, HttpResponseBase, RawPostDataException, UnreadablePostError
 
 from .normaliser import MAX_BYTES, BodyRefused
 
-__all__ = ["body_of"]
+__all__ = ["body_of", "unlogged"]
+
+_Response = TypeVar("_Response", bound=HttpResponseBase)
 
 
 def body_of(request: HttpRequest) -> bytes:
@@ -27,3 +31,9 @@ def body_of(request: HttpRequest) -> bytes:
 
 def _too_large() -> BodyRefused:
     return BodyRefused(f"The body has more than {MAX_BYTES:,} bytes.", 413)
+
+
+def unlogged(response: _Response) -> _Response:
+    """Django logs the path of a request that is answered with 400 or more, and in this one there is a token."""
+    response._has_been_logged = True  # type: ignore[attr-defined]  # of Django's own, for errors that it logged itself
+    return response

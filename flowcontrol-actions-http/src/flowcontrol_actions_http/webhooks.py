@@ -26,7 +26,7 @@ from flowcontrol.state import encode
 from . import normaliser
 from .models import Call, Endpoint, digest
 from .normaliser import BodyRefused
-from .reading import body_of
+from .reading import body_of, unlogged
 from .replies import accepted, awaited, refusal, told
 from .verification import KINDS, CallRefused, Incoming, verified
 
@@ -60,14 +60,14 @@ def webhook(request: HttpRequest, token: str) -> HttpResponse:
     """A call. 202 and the runs, or what one of them replies; 404 for whoever is not let in; 400, 413, 415 or 429 for
     those who are and send what cannot be taken; 503 while the database does not answer."""
     if request.method != "POST":
-        return _unknown()
+        return unlogged(_unknown())
     try:
-        return _answered(request, token)
+        return unlogged(_answered(request, token))
     except _Answer as answer:
-        return answer.response
+        return unlogged(answer.response)
     except (DatabaseError, InterfaceError):
         logger.exception("webhook not taken: the database does not answer")
-        return _later()
+        return unlogged(_later())
 
 
 def _answered(request: HttpRequest, token: str) -> HttpResponse:

@@ -173,10 +173,29 @@ def demands() -> list[Demand]:
         Demand("worker, history full: times the peer", worker, rate("worker", "peer"), at_least=40),
         Demand("worker, errors only: times the peer", errors, rate("worker", "peer"), at_least=100),
         Demand("worker: driver's runs/s by ours", rate("worker", "driver"), worker, at_most=2),
-        Demand("checkpoints: times the peer", rate("checkpoints"), rate("checkpoints", "peer"), at_least=4),
-        Demand("checkpoints: times DBOS", rate("checkpoints"), rate("checkpoints", "dbos"), at_least=4),
         Demand(
-            "checkpoints: driver's runs/s by ours",
+            "checkpoints, one by one: times the peer",
+            rate("checkpoints"),
+            rate("checkpoints", "peer"),
+            at_least=4,
+        ),
+        Demand(
+            "checkpoints, one by one: times DBOS",
+            rate("checkpoints"),
+            rate("checkpoints", "dbos"),
+            at_least=4,
+        ),
+        *(
+            Demand(
+                f"checkpoints, worker with 16 threads: times {whose}",
+                rate("checkpoints", "flowcontrol 16 threads"),
+                rate("checkpoints", label),
+                at_least=4,
+            )
+            for whose, label in (("the peer", "peer"), ("DBOS", "dbos"))
+        ),
+        Demand(
+            "checkpoints, one by one: driver's runs/s by ours",
             rate("checkpoints", "driver"),
             rate("checkpoints"),
             at_most=1.8,

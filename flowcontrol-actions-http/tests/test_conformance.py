@@ -33,7 +33,8 @@ def _world():
 
 @pytest.fixture(autouse=True)
 def _open(settings):
-    settings.FLOWCONTROL_HTTP = OPEN
+    settings.FLOWCONTROL_HTTP = {**OPEN, "BASE_URL": "https://shop.example.org"}
+    settings.ROOT_URLCONF = "webhook_urls"
 
 
 class TestHttp(PackConformance):
@@ -54,6 +55,21 @@ class TestHttp(PackConformance):
             {"url": WORLD.url("/pages"), "items": "response.body", "variable": "part"},
             {"url": WORLD.url("/pages"), "paging": "cursor", "next": "''", "max_pages": 3},
         ],
+        "http.respond": [
+            {},
+            {"status": 404, "text": "There is no {{ run.id }}."},
+            {"json": {"run": "run.id"}, "headers": {"Cache-Control": "no-store"}},
+        ],
+        "http.wait_for_callback": [
+            {},
+            {
+                "question": "Approve {{ run.id }}?",
+                "choices": ["yes", "no"],
+                "comment": True,
+                "timeout_seconds": 60,
+            },
+            {"choices": {"yes": "Yes, do"}, "save_as": "answer", "url_as": "link"},
+        ],
     }
     credentials = {
         "http.basic": {"username": "ada", "password": "a-long-password"},
@@ -64,6 +80,7 @@ class TestHttp(PackConformance):
             "client_id": "flows",
             "client_secret": "a-long-secret",
         },
+        "http.webhook_secret": {"secret": "whsec_YSBsb25nIHNlY3JldA==", "previous_secret": "one-that-goes"},
     }
     expected_failures = {"P5": "the project has no public address yet"}
 

@@ -41,6 +41,11 @@ def told(*, deploy=False):
         ({"MAX_RESPONSE_BYTES": "1 MB"}, "whole number"),
         ({"USER_AGENT": "a\nb"}, "text on one line"),
         ([("GUARD", True)], "has to be a mapping"),
+        ({"BASE_URL": "shop.example.org"}, "under which people reach this site"),
+        ({"BASE_URL": "https://shop.example.org/?a=1"}, "under which people reach this site"),
+        ({"BASE_URL": "javascript:alert(1)"}, "under which people reach this site"),
+        ({"CALL_RETENTION_DAYS": 0}, "from 1 to 36,500"),
+        ({"REPLY_HEADERS": "X-Request-Id"}, "in brackets"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_told_with_what_it_has_to_be(settings, given, says):
@@ -55,7 +60,7 @@ def test_a_value_that_cannot_be_used_is_told_with_what_it_has_to_be(settings, gi
 
 
 def test_what_is_said_by_default_is_right(settings):
-    settings.FLOWCONTROL_HTTP = {}
+    settings.FLOWCONTROL_HTTP = {"BASE_URL": None}
     assert told(deploy=True) == set()
     assert conf.policy().is_on
 
@@ -67,7 +72,7 @@ def test_a_key_that_does_not_exist_is_told(settings):
 
 
 def test_a_guard_that_is_off_is_told_before_a_deployment(settings):
-    settings.FLOWCONTROL_HTTP = {"GUARD": False}
+    settings.FLOWCONTROL_HTTP = {"GUARD": False, "BASE_URL": None}
     assert told() == set()
     (problem,) = told(deploy=True)
     assert problem.startswith("flowcontrol_actions_http.W002")
@@ -101,3 +106,10 @@ def test_a_pair_of_files_is_a_client_certificate(settings, tmp_path):
     assert tls.profile("https", "b.a.test").certificate_of == "b.a.test"
     assert tls.profile("https", "c.a.test").certificate_of == "*.a.test"
     assert tls.profile("https", "a.test").certificate_of == ""
+
+
+def test_that_no_link_can_be_made_is_told_before_the_deployment(settings):
+    settings.FLOWCONTROL_HTTP = {}
+    (warning,) = told(deploy=True)
+    assert warning.startswith("flowcontrol_actions_http.W003: No step http.wait_for_callback can make a link")
+    assert told() == set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.core.checks import register
 from flowcontrol import packs
 
-from .checks import TAG, check_guard, check_settings
+from .checks import TAG, check_base_url, check_guard, check_settings
 
 __all__ = ["PackConfig"]
 
@@ -17,3 +17,4 @@ class PackConfig(packs.PackConfig):
     def ready(self) -> None:
         register(check_settings, TAG)
         register(check_guard, TAG, deploy=True)
+        register(check_base_url, TAG, deploy=True)

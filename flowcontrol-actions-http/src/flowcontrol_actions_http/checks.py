@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as Caution
 from flowcontrol.exceptions import ConfigurationError
 
 from . import conf
 
-__all__ = ["TAG", "check_guard", "check_settings"]
+__all__ = ["TAG", "check_base_url", "check_guard", "check_settings"]
 
 TAG = "flowcontrol"
 
@@ -49,5 +51,19 @@ def check_guard(**_: Any) -> list[CheckMessage]:
             "metadata and its own network included.",
             hint='Switch it on, and open what flows need with "NETWORKS" and "HOSTS".',
             id="flowcontrol_actions_http.W002",
+        )
+    ]
+
+
+def check_base_url(**_: Any) -> list[CheckMessage]:
+    """That links can be made, or that somebody said that none are."""
+    given = getattr(settings, conf.NAME, {})
+    if not isinstance(given, Mapping) or "BASE_URL" in given:
+        return []
+    return [
+        Caution(
+            "No step http.wait_for_callback can make a link: nobody said under which URL this site is reached.",
+            hint=f'Set {conf.NAME} = {{"BASE_URL": "https://example.org"}}; None, if no flow hands out links.',
+            id="flowcontrol_actions_http.W003",
         )
     ]

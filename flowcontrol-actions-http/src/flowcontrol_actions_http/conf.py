@@ -14,6 +14,7 @@ from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import httpx2
 from django.conf import settings
@@ -169,6 +170,24 @@ def _certificate(given: Any) -> Certificate:
     return Certificate(files[0], files[1] if len(files) == 2 else None)
 
 
+def base_url(value: Any) -> str | None:
+    if value is None:
+        return None
+    parts = urlsplit(value) if isinstance(value, str) else None
+    is_right = (
+        parts and parts.scheme in ("http", "https") and parts.hostname and not (parts.query or parts.fragment)
+    )
+    if not is_right:
+        raise ValueError(
+            'has to be the URL under which people reach this site, "https://example.org", or None'
+        )
+    return str(value).rstrip("/")
+
+
+def lowered(value: Any) -> tuple[str, ...]:
+    return tuple(name.lower() for name in texts(value))
+
+
 # -- the settings ----------------------------------------------------------------------------------------------
 
 SETTINGS: tuple[Setting, ...] = (
@@ -249,6 +268,24 @@ SETTINGS: tuple[Setting, ...] = (
         "MAX_PAGES", 1_000, "The most pages that http.for_each_page may be told to read.", integer(1, 100_000)
     ),
     Setting("USER_AGENT", "flowcontrol", "What requests say they come from, unless their headers do.", text),
+    Setting(
+        "BASE_URL",
+        None,
+        'The URL under which people reach this site, "https://example.org": the links that flows hand out begin with it.',
+        base_url,
+    ),
+    Setting(
+        "CALL_RETENTION_DAYS",
+        30,
+        "How many days the calls of webhooks are kept, and the links of runs that ended.",
+        integer(1, 36_500),
+    ),
+    Setting(
+        "REPLY_HEADERS",
+        (),
+        'Headers that http.respond may send beside the usual ones: ["X-Request-Id"].',
+        lowered,
+    ),
 )
 _BY_NAME = {one.name: one for one in SETTINGS}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from flowcontrol.hookspecs import PluginInfo, hookimpl
 from flowcontrol.registry import ActionSpec, CredentialKindSpec, TriggerSpec
 
@@ -32,6 +34,18 @@ def flowcontrol_register_actions() -> list[ActionSpec]:
             "For each page",
             "Reads an answer that comes in pages, and runs its steps for each of them.",
         ),
+        ActionSpec(
+            "http.respond",
+            f"{_HERE}.respond:Respond",
+            "Respond",
+            "Answers whoever called the webhook that started this run.",
+        ),
+        ActionSpec(
+            "http.wait_for_callback",
+            f"{_HERE}.wait_for_callback:WaitForCallback",
+            "Wait for callback",
+            "Hands out a link that can be used once, and waits until it is.",
+        ),
     ]
 
 
@@ -42,15 +56,28 @@ def flowcontrol_register_credential_kinds() -> list[CredentialKindSpec]:
         CredentialKindSpec("http.bearer", f"{_HERE}.kinds:Bearer", "Bearer token"),
         CredentialKindSpec("http.api_key", f"{_HERE}.kinds:ApiKey", "API key"),
         CredentialKindSpec("http.oauth2_client", f"{_HERE}.kinds:OAuth2Client", "OAuth 2 client credentials"),
+        CredentialKindSpec(
+            "http.webhook_secret", f"{_HERE}.webhook_secret:WebhookSecret", "Secret of a webhook"
+        ),
     ]
 
 
 @hookimpl
 def flowcontrol_register_triggers() -> list[TriggerSpec]:
-    """Fire it where it happens: ``flowcontrol.engine.fire_trigger("http.happened", obj)``."""
-    return [TriggerSpec("http.happened", "Something happened")]
+    return [
+        TriggerSpec(
+            "http.webhook",
+            "A webhook was called",
+            description="Of which endpoint is said by the condition: endpoint == 'payments'.",
+        )
+    ]
 
 
 @hookimpl
 def flowcontrol_register_urls() -> str:
-    return "flowcontrol_actions_http.urls"
+    return f"{_HERE}.urls"
+
+
+@hookimpl
+def flowcontrol_prune() -> None:
+    import_module(f"{_HERE}.pruning").prune()

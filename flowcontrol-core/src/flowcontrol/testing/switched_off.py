@@ -1,8 +1,8 @@
 """What becomes of a project when a pack is switched off that it used: two processes with one database.
 
-``python -m flowcontrol.testing.switched_off use PACK SAMPLES CREDENTIALS`` makes flows and runs with the pack; ``… look``
-is the same project without it, and prints, as JSON, what does not work there. Both are started by rule D7, with
-``flowcontrol.testing.scratch`` as settings.
+``python -m flowcontrol.testing.switched_off use PACK SAMPLES CREDENTIALS`` makes flows and runs with the pack;
+``… look`` is the same project without it, and prints, as JSON, what does not work there. Both are started by rule D7,
+with ``flowcontrol.testing.scratch`` as settings.
 """
 
 from __future__ import annotations

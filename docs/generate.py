@@ -18,7 +18,8 @@ from django.conf import settings
 from django.core.management.base import CommandParser
 from flowcontrol import conf
 from flowcontrol.management.command_line import SUBCOMMANDS, Subcommand
-from flowcontrol.management.reference import action_lines, action_table, markdown_table
+from flowcontrol.management.reference import action_lines, action_table, kind_lines, markdown_table
+from flowcontrol.plugins import plugin_apps
 
 HERE = Path(__file__).resolve().parent
 MADE = "<!-- Made by docs/generate.py. Change what it reads, or that file, and run: python3 dev.py docs -->"
@@ -216,13 +217,14 @@ NOTES: dict[str, tuple[str, str]] = {
 
 
 def pages() -> dict[str, str]:
-    """Name and text of every page that is made. Django has to be set up, with the plugin ``builtin``."""
+    """Name and text of every page that is made. Django has to be set up, with the plugins ``builtin`` and ``http``."""
     return {
         "settings.md": _text(_settings()),
         "commands.md": _text(_commands()),
         "actions.md": _text(_actions()),
         "conformance.md": _text(_conformance()),
         "api.md": _text(_api()),
+        "http-reference.md": _text(_http()),
     }
 
 
@@ -374,6 +376,33 @@ def _actions() -> Iterator[str]:
         yield from ("", "```yaml", example, "```")
 
 
+# -- the pack for HTTP ------------------------------------------------------------------------------------------
+
+
+def _http() -> Iterator[str]:
+    # Apps have to be ready for them.
+    from flowcontrol.registry import actions, credential_kinds  # noqa: PLC0415
+
+    settings_of_http: Sequence[Any] = import_module("flowcontrol_actions_http.conf").SETTINGS
+    specs = [one for one in actions.specs() if one.name.startswith("http.")]
+    yield from ("# HTTP: reference", MADE, "")
+    yield "Of the pack `flowcontrol-actions-http`: its actions, the kinds of credentials that it brings, and its"
+    yield "settings. What they are for is told in [HTTP](http.md)."
+    yield from ("", "## Actions", "")
+    yield from action_table(specs)
+    for one in specs:
+        yield from ("", f"### {one.name}", "", f"**{one.label}.** {one.description}", "")
+        yield from action_lines(one)
+    yield from ("", "## Kinds of credentials")
+    for kind in credential_kinds.specs():
+        if kind.name.startswith("http."):
+            yield from ("", f"### {kind.name}", "", *kind_lines(kind))
+    yield from ("", "## Settings", "")
+    yield "Keys of a dictionary of the pack's own, `FLOWCONTROL_HTTP`. Every key has a default."
+    for setting in settings_of_http:
+        yield from ("", f"### {setting.name}", "", setting.help, "", f"Default: `{_value(setting.default)}`")
+
+
 # -- public names ----------------------------------------------------------------------------------------------
 
 
@@ -439,9 +468,11 @@ def main(arguments: Sequence[str]) -> int:
         "--check", action="store_true", help="Write nothing; say which pages are out of date."
     )
     options = parser.parse_args(arguments)
+    chosen = {"PLUGINS": ["builtin", "http"], "PLUGIN_ERRORS": "raise"}
+    apps = ["django.contrib.auth", "django.contrib.contenttypes", "flowcontrol", *plugin_apps(chosen)]
     settings.configure(
-        INSTALLED_APPS=["django.contrib.contenttypes", "flowcontrol"],
-        FLOWCONTROL={"PLUGINS": ["builtin"], "PLUGIN_ERRORS": "raise"},
+        INSTALLED_APPS=apps,
+        FLOWCONTROL=chosen,
         USE_TZ=True,
     )
     django.setup()

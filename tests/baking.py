@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -10,18 +12,30 @@ from pathlib import Path
 
 from cookiecutter.main import cookiecutter
 
-__all__ = ["PACKS", "ROOT", "TEMPLATE", "bake", "install", "own_tests", "python"]
+__all__ = ["OURS", "PACKS", "ROOT", "TEMPLATE", "bake", "install", "own_tests", "python", "unreserved"]
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = ROOT / "cookiecutter-action"
-#: Packs that were made with it and are kept: for tests, and those of our own that say so.
-PACKS = [
-    *sorted((ROOT / "tests" / "packs").glob("flowcontrol-actions-*")),
-    *sorted(file.parent for file in ROOT.glob("flowcontrol-*/.flowcontrol-template.json")),
-]
+#: Packs that were made with it and are kept for tests.
+PACKS = sorted((ROOT / "tests" / "packs").glob("flowcontrol-actions-*"))
+#: Distributions of our own that were made with it, and grew.
+OURS = sorted(file.parent for file in ROOT.glob("flowcontrol-*/.flowcontrol-template.json"))
 
 
-def bake(folder: Path, **answers: str) -> Path:
+def unreserved(folder: Path) -> Path:
+    """A copy of the template that gives out the names which are our own."""
+    copy = folder / "template"
+    shutil.copytree(TEMPLATE, copy)
+    hook = copy / "hooks" / "pre_gen_project.py"
+    text, count = re.subn(
+        r"^RESERVED = \(.*\)$", "RESERVED = ()", hook.read_text("utf-8"), flags=re.MULTILINE
+    )
+    assert count == 1
+    hook.write_text(text, encoding="utf-8")
+    return copy
+
+
+def bake(folder: Path, template: Path = TEMPLATE, **answers: str) -> Path:
     """A new pack in the folder; raises ``FailedHookException`` when an answer is refused."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as elsewhere:
@@ -29,7 +43,7 @@ def bake(folder: Path, **answers: str) -> Path:
         config = Path(elsewhere) / "config.yaml"
         config.write_text(f"replay_dir: {elsewhere}\ncookiecutters_dir: {elsewhere}\n", encoding="utf-8")
         made = cookiecutter(
-            str(TEMPLATE),
+            str(template),
             no_input=True,
             extra_context=answers,
             output_dir=str(folder),

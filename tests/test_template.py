@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from baking import PACKS, ROOT, TEMPLATE, bake, install, own_tests, python
+from baking import OURS, PACKS, ROOT, TEMPLATE, bake, install, own_tests, python, unreserved
 from cookiecutter.exceptions import FailedHookException
 from flowcontrol.hookspecs import PluginInfo
 
@@ -240,3 +240,64 @@ def test_a_pack_made_with_the_template_passes_its_tests(pack: Path, tmp_path: Pa
 @once
 def test_packs_of_both_kinds_were_made() -> None:
     assert [pack.name for pack in PACKS] == ["flowcontrol-actions-ledger", "flowcontrol-actions-relay"]
+
+
+# -- our own, which grew ---------------------------------------------------------------------------------------
+
+#: What growing leaves alone.
+KEPT = (".flowcontrol-template.json", ".github/workflows/test.yml", ".gitignore")
+#: Tables and keys of pyproject.toml that are a distribution's own; all others are the template's.
+OWN_KEYS = {
+    "project": {"authors", "classifiers", "dependencies", "optional-dependencies", "urls"},
+    "tool.pytest.ini_options": {"markers"},
+}
+
+
+def tables(pack: Path) -> dict[str, dict[str, object]]:
+    """The tables of its pyproject.toml without the keys that are its own."""
+    given = tomllib.loads((pack / "pyproject.toml").read_text("utf-8"))
+    found = {"project": given["project"], "build-system": given["build-system"]}
+    found |= {
+        f"tool.{name}": table for name, table in given["tool"].items() if name not in ("pytest", "hatch")
+    }
+    found["tool.pytest.ini_options"] = given["tool"]["pytest"]["ini_options"]
+    found["tool.hatch.build.targets.wheel"] = given["tool"]["hatch"]["build"]["targets"]["wheel"]
+    return {
+        name: {key: value for key, value in table.items() if key not in OWN_KEYS.get(name, ())}
+        for name, table in found.items()
+    }
+
+
+@pytest.mark.parametrize("pack", OURS, ids=lambda pack: pack.name)
+def test_a_pack_of_our_own_has_kept_the_shape_that_the_template_gave_it(pack: Path, tmp_path: Path) -> None:
+    answers = json.loads((pack / ".flowcontrol-template.json").read_text())["answers"]
+    anew = bake(tmp_path / "baked", unreserved(tmp_path), **answers)
+    for name in KEPT:
+        assert (pack / name).read_text() == (anew / name).read_text(), f"{name} differs from the template's"
+    assert tables(pack) == tables(anew)
+    ours, theirs = (
+        tomllib.loads((one / "pyproject.toml").read_text("utf-8"))["project"] for one in (pack, anew)
+    )
+    assert set(theirs["dependencies"]) <= set(ours["dependencies"])
+    for extra, needed in theirs["optional-dependencies"].items():
+        assert set(needed) <= set(ours["optional-dependencies"][extra])
+    settings, made = (runpy.run_path(str(one / "tests" / "pack_settings.py")) for one in (pack, anew))
+    assert {name for name in made if name.isupper()} <= {name for name in settings if name.isupper()}
+    for name in ("plugin", "apps", "__init__", "urls", "models"):
+        found = [path.name for path in pack.glob(f"src/*/{name}.py")]
+        assert found == [path.name for path in anew.glob(f"src/*/{name}.py")]
+
+
+@pytest.mark.parametrize("pack", OURS, ids=lambda pack: pack.name)
+def test_a_pack_of_our_own_passes_the_rules_in_a_project_with_nothing_else(
+    pack: Path, tmp_path: Path
+) -> None:
+    """Its other tests are run with all the others of the repository."""
+    command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "tests/test_conformance.py"]
+    done = python(command, pack, install(pack, tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout
+
+
+def test_the_pack_that_everybody_installs_second_was_made_with_the_template() -> None:
+    assert [pack.name for pack in OURS] == ["flowcontrol-actions-http"]

@@ -159,6 +159,36 @@ def test_only_errors_that_are_named_are_tried_again() -> None:
     assert execute_run(start()).status == "failed"
 
 
+def test_an_action_is_told_whether_an_error_would_be_tried_again() -> None:
+    heard: list[list[bool]] = []
+    flow({"id": "d", "action": "test.decide", "retry": {"attempts": 2, "delay": 0, "on": ["OSError"]}})
+    attempts = []
+
+    def decide(context: Any) -> None:
+        heard.append([context.is_retried(error) for error in (ConnectionError(), ValueError())])
+        attempts.append(context.attempt)
+        if len(heard) < 2:
+            raise ConnectionError
+
+    Decide.answer["d"] = decide
+    run, later = start(), timezone.now()
+    # A worker that died on it: an attempt, and no try.
+    FlowRun.objects.filter(pk=run.pk).update(claim_count=1)
+    for _ in range(2):
+        later += timedelta(hours=1)
+        run = execute_run(run, later)
+    assert (run.status, attempts) == ("completed", [2, 2])
+    assert heard == [[True, False], [False, False]]
+
+
+def test_without_a_retry_nothing_is_tried_again() -> None:
+    heard: list[bool] = []
+    flow({"id": "d", "action": "test.decide"})
+    Decide.answer["d"] = lambda context: heard.append(context.is_retried(OSError()))
+    execute_run(start())
+    assert heard == [False]
+
+
 @pytest.mark.parametrize("action", ["busy", "outside", "asleep"])
 def test_a_step_that_takes_longer_than_its_time_limit_fails(action: str) -> None:
     flow({"id": "d", "action": f"test.{action}", "timeout": 0.2})

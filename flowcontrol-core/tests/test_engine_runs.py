@@ -483,7 +483,7 @@ def test_a_run_cannot_start_more_children_than_the_bound() -> None:
 
 def test_a_flow_that_fires_its_own_trigger_ends_at_the_bound_and_hurts_nobody() -> None:
     flow(step("decide", "again"), triggers=[{"on": "test.ping"}])
-    Decide.answer["again"] = lambda context: fire_trigger("test.ping")
+    Decide.answer["again"] = lambda context: fire_trigger("test.ping") and None
     fire_trigger("test.ping")
     with override_settings(FLOWCONTROL={"MAX_ANCESTORS": 5}):
         continue_flowruns()

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.db import Error, IntegrityError, OperationalError, connection, transaction
+from django.db import Error, IntegrityError, OperationalError, connection, connections, transaction
 from django.db.models.signals import post_save
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from engine_actions import ACTIONS, CALLS, Decide
 from flowcontrol import registry
 from flowcontrol.documents import import_flow
-from flowcontrol.engine import continue_flowruns, fire_trigger, triggers
+from flowcontrol.engine import (
+    Fired,
+    Started,
+    continue_flowruns,
+    fire_trigger,
+    send_event,
+    start_flow,
+    triggers,
+)
 from flowcontrol.engine.deadlocks import repeated
 from flowcontrol.exceptions import DocumentError
 from flowcontrol.models import Event, Flow, FlowRun, Trigger
@@ -159,6 +169,102 @@ def test_a_limited_flow_is_admitted_by_the_worker_and_what_it_refuses_is_recorde
     ]
 
 
+# -- what came of it -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_firing_tells_the_event_and_the_runs_that_were_started_and_restarted(user: User) -> None:
+    registry.register_trigger("test.again")
+    flow("one", triggers=[{"on": "test.ping"}, {"on": "test.again", "does": "restart"}])
+    flow("two", triggers=[{"on": "test.ping", "condition": "source == 'web'"}])
+
+    started = fire_trigger("test.ping", user, {"source": "post"})
+    (run,) = FlowRun.objects.all()
+    event = Event.objects.get()
+    assert started == Fired(event.pk, runs=(run.pk,))
+
+    continue_flowruns()
+    restarted = fire_trigger("test.again", user)
+    assert restarted == Fired(event.pk + 1, restarted=(run.pk,))
+    assert fire_trigger("test.nobody_listens") == Fired(event.pk + 2)
+
+
+@pytest.mark.django_db
+def test_firing_tells_when_nothing_of_the_event_was_kept() -> None:
+    flow(triggers=[{"on": "test.ping"}])
+    fired = fire_trigger("test.ping", None, {"odd": object()}, key="k")
+    assert (fired.runs, fired.is_new) == ((), True)
+    assert fired.error.startswith("StateError: odd")
+    assert fired.event == Event.objects.get().pk
+    assert fire_trigger("test.ping", None, {}, key="k").runs, "what failed may be fired again"
+
+
+@pytest.mark.django_db
+def test_the_same_event_twice_is_one_and_answers_as_the_first_did(user: User) -> None:
+    flow(triggers=[{"on": "test.ping"}])
+    registry.register_trigger("test.pong")
+    first = fire_trigger("test.ping", user, {"n": 1}, key="evt_1")
+    again = fire_trigger("test.ping", user, {"n": 2}, key="evt_1")
+    assert again == replace(first, is_new=False)
+    assert [dict(run.state) for run in FlowRun.objects.all()] == [{"n": 1}]
+    others = [
+        fire_trigger("test.ping", user, key=key) for key in ("EVT_1", "evt_1 ", "x" * 10_000, None, None)
+    ]
+    others.append(fire_trigger("test.pong", user, key="evt_1"))
+    assert all(other.is_new for other in others), (
+        "another key, none, or another trigger type is another event"
+    )
+    assert (FlowRun.objects.count(), Event.objects.count()) == (6, 7)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.every_database
+def test_the_same_event_at_once_is_one() -> None:
+    flow(triggers=[{"on": "test.ping"}])
+
+    def fire(number: int) -> Fired:
+        try:
+            return fire_trigger("test.ping", None, {"n": number}, key="evt_1")
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(8) as pool:
+        told = list(pool.map(fire, range(40)))
+    run = FlowRun.objects.get()
+    assert {(one.runs, one.error) for one in told} == {((run.pk,), "")}
+    assert [one.is_new for one in told].count(True) == 1
+    assert Event.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_whose_transaction_was_rolled_back_is_free_again() -> None:
+    flow(triggers=[{"on": "test.ping"}])
+    with transaction.atomic():
+        fire_trigger("test.ping", key="evt_1")
+        transaction.set_rollback(True)
+    assert fire_trigger("test.ping", key="evt_1").is_new
+
+
+@pytest.mark.django_db
+def test_a_sent_event_wakes_who_waits_for_it_and_starts_nothing() -> None:
+    flow(triggers=[{"on": "test.ping"}])
+    waits = [{"id": "it", "action": "test.pause", "config": {"event": "test.answer.7"}}]
+    early, late = flow("early", waits), flow("late", waits)
+    started = [start_flow(early)]
+    continue_flowruns()
+    sent = send_event("test.answer.7", {"said": "yes"}, key="once")
+    started.append(start_flow(late))
+    assert sent == Fired(Event.objects.get().pk)
+    assert not send_event("test.answer.7", {"said": "no"}, key="once").is_new
+    continue_flowruns()
+    runs = [FlowRun.objects.get(pk=one.run.pk) for one in started if isinstance(one, Started)]
+    assert [(run.status, dict(run.state)) for run in runs] == [
+        ("completed", {"woken": {"said": "yes"}}),
+        ("waiting", {}),
+    ], "what came before a run was made is not its own"
+    assert FlowRun.objects.count() == 2
+
+
 # -- the caller's transaction ----------------------------------------------------------------------------------
 
 
@@ -292,9 +398,9 @@ def test_a_caller_whose_transaction_the_database_has_undone_hears_of_it(
     flow(triggers=[{"on": "test.ping"}])
     record = triggers._record
 
-    def cut_off(firing: Any) -> Any:
+    def cut_off(*about: Any) -> Any:
         connection.connection.close()
-        return record(firing)
+        return record(*about)
 
     monkeypatch.setattr(triggers, "_record", cut_off)
     with pytest.raises(Error):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -18,6 +19,8 @@ from flowcontrol.documents import import_flow
 from flowcontrol.engine import retention
 from flowcontrol.engine.retention import Pruned, Pruning, prune_everything, prune_runs
 from flowcontrol.models import Event, Flow, FlowRun, HistoryChunk, RunLimit, Worker
+from flowcontrol.plugins.loaded import HookFunction
+from flowcontrol.plugins.loaded import current as loaded_plugins
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.every_database]
 
@@ -159,6 +162,28 @@ def test_a_worker_prunes_runs_only_when_the_settings_say_so(flow: Flow) -> None:
     with override_settings(FLOWCONTROL={"RUN_RETENTION_DAYS": 30}):
         assert list(prune_everything()) == [2, 0]
     assert not FlowRun.objects.exists()
+
+
+def test_plugins_are_told_to_prune_and_one_that_fails_keeps_nobody_from_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[str] = []
+
+    def fails() -> None:
+        told.append("bad")
+        raise ValueError("no such table")
+
+    hooks = {
+        "flowcontrol_prune": (
+            HookFunction("bad", fails, ()),
+            HookFunction("good", lambda: told.append("good"), ()),
+        )
+    }
+    loaded = replace(loaded_plugins(), hooks=hooks)
+    monkeypatch.setattr("flowcontrol.plugins.loaded._current", loaded)
+    assert list(prune_everything()) == [0]
+    assert told == ["bad", "good"]
+    assert "notification failed plugin=bad hook=flowcontrol_prune" in caplog.text
 
 
 # -- the command ---------------------------------------------------------------------------------------------

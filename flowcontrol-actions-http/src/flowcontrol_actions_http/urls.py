@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from django.urls import path
 
-from .views import texts
+from .callbacks import callback
+from .webhooks import webhook
 
 __all__ = ["urlpatterns"]
 
-urlpatterns = [path("", texts, name="texts")]
+urlpatterns = [
+    path("webhooks/<str:token>", webhook, name="webhook"),
+    path("callbacks/<str:token>", callback, name="callback"),
+]

@@ -208,6 +208,12 @@ class ActionContext(Protocol):
     def keep_secret(self, *texts: str) -> None:
         """Have these masked as the secrets of a credential are: a token that was had with one, for example."""
 
+    def is_retried(self, error: BaseException) -> bool:
+        """Whether the step is tried again when it raises this error now, as its ``retry`` says.
+
+        For an action that deals with its failures itself, in a branch, once its tries are used up.
+        """
+
     def evaluate(self, expression: Expression) -> Any:
         """The value of a compiled expression here and now. Raises ``EvaluationError``."""
 

@@ -41,6 +41,7 @@ __all__ = [
     "PluginInfo",
     "RunInfo",
     "flowcontrol_plugin_info",
+    "flowcontrol_prune",
     "flowcontrol_register_actions",
     "flowcontrol_register_credential_kinds",
     "flowcontrol_register_filters",
@@ -140,6 +141,16 @@ def flowcontrol_register_urls() -> str:  # type: ignore[empty-body]
     ``packs/<plugin>/`` of ``flowcontrol.urls``, under names that begin with ``flowcontrol:<plugin>:``. An answer
     that is no dotted path quarantines the plugin; a module that cannot be imported is logged, and its pages answer
     503.
+    """
+
+
+@hookspec
+def flowcontrol_prune() -> None:
+    """Delete rows of the plugin's own that nobody needs any more. Called about once an hour by a worker.
+
+    By every worker, and by whatever else prunes: several may be at it at once. Delete in small bites, by an index,
+    and a bounded number of them: the worker that calls executes no run meanwhile. The answer is ignored. An error is
+    logged and counted for the plugin, and the other plugins go on.
     """
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .operations import Changed, cancel_runs, pause_runs, restart_run, resume_runs
     from .presence import Presence, differing_workers
     from .starting import Refused, Started, start_flow
-    from .triggers import fire_trigger
+    from .triggers import Fired, fire_trigger, send_event
 else:
     __getattr__ = exports(
         __name__,
@@ -32,13 +32,14 @@ else:
             "operations": ["Changed", "cancel_runs", "pause_runs", "restart_run", "resume_runs"],
             "presence": ["Presence", "differing_workers"],
             "starting": ["Refused", "Started", "start_flow"],
-            "triggers": ["fire_trigger"],
+            "triggers": ["Fired", "fire_trigger", "send_event"],
         },
     )
 
 __all__ = [
     "Changed",
     "Clock",
+    "Fired",
     "Presence",
     "Refused",
     "Route",
@@ -56,6 +57,7 @@ __all__ = [
     "resume_runs",
     "routes",
     "seconds_until_due",
+    "send_event",
     "start_flow",
     "tidy",
 ]

@@ -14,7 +14,7 @@ from . import cursor
 from .context import StepContext
 from .cursor import Position
 
-__all__ = ["ActionFailed", "asked", "check_storable", "checked", "is_one_of", "told"]
+__all__ = ["ActionFailed", "asked", "check_storable", "checked", "told"]
 
 _NEXT = Next()
 
@@ -51,18 +51,6 @@ def checked(decision: Decision | None) -> Decision:
         case Wait(until=until) if until is not None and timezone.is_naive(until):
             raise ValueError(f"The wait until {until} has no time zone; use an aware datetime.")
     return decision
-
-
-def is_one_of(error: BaseException, names: tuple[str, ...]) -> bool:
-    """Whether the error's class, or one it inherits, has one of these names: plain, or with its module."""
-    if not names:
-        return True
-    known = {
-        name
-        for kind in type(error).__mro__
-        for name in (kind.__name__, f"{kind.__module__}.{kind.__qualname__}")
-    }
-    return not known.isdisjoint(names)
 
 
 def told(decision: Decision) -> str:

@@ -19,6 +19,7 @@ from ..masking import Masker
 from ..models import FlowRun
 from ..state import State
 from . import secrecy
+from .retries import retry_of
 
 __all__ = ["RunView", "StepContext"]
 
@@ -86,6 +87,7 @@ class StepContext:
     """One call of one method of an action. See ``flowcontrol.base.ActionContext`` for what it promises."""
 
     __slots__ = (
+        "_crashes",
         "_log",
         "_node",
         "_now",
@@ -111,8 +113,9 @@ class StepContext:
         path: str,
         attempt: int,
         seconds: float,
+        crashes: int = 0,
     ) -> None:
-        """``seconds``: how long after the claim it is."""
+        """``seconds``: how long after the claim it is. ``crashes``: how many of the attempts were ended by one."""
         self._view = view
         self._variables = variables
         self._path = path
@@ -124,6 +127,7 @@ class StepContext:
         self.locals: MutableMapping[str, Any] = memory
         self.step_id = node.id
         self.attempt = attempt
+        self._crashes = crashes
         self._seconds = seconds
         self._now: datetime | None = None
 
@@ -182,6 +186,9 @@ class StepContext:
     def keep_secret(self, *texts: str) -> None:
         view = self._view
         view.masker = secrecy.confide(view.run.pk, view.masker, list(texts))
+
+    def is_retried(self, error: BaseException) -> bool:
+        return retry_of(self._node, self.attempt - self._crashes, error) is not None
 
     def evaluate(self, expression: Expression) -> Any:
         return expression.evaluate(self.scope)

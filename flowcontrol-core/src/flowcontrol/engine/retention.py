@@ -11,7 +11,7 @@ from django.db import connections, transaction
 from django.db.models import Case, IntegerField, When
 from django.db.models.expressions import Combinable
 
-from .. import conf
+from .. import conf, plugins
 from ..models import Event, Flow, FlowRun, HistoryChunk, Worker
 from ..models.run import ENDED, FlowRunQuerySet
 from .claims import database
@@ -131,7 +131,8 @@ def prune_events() -> int:
 def prune_everything() -> Iterator[int]:
     """What the settings say is too old, and the rows of workers that are gone: how many rows each chunk deleted.
 
-    A worker takes a chunk now and then between its rounds.
+    Plugins are told to do the same, and what they delete is not counted. A worker takes a chunk now and then between
+    its rounds.
     """
     yield from _events()
     days = conf.settings.RUN_RETENTION_DAYS
@@ -140,6 +141,7 @@ def prune_everything() -> Iterator[int]:
             yield pruned.runs
     workers = Worker.objects.using(database())
     yield workers.filter(seen_at__lt=Clock().after(-_WORKER_ROW)).delete()[0]
+    plugins.notify("flowcontrol_prune")
 
 
 def _events() -> Iterator[int]:

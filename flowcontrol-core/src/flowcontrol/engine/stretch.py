@@ -51,6 +51,7 @@ from .clock import Clock
 from .context import RunView, StepContext
 from .current import current_run
 from .cursor import Ending, Position
+from .retries import retry_of
 from .timelimit import StepTimeout, time_limit
 
 __all__ = ["Call", "NotCalled", "Request", "Stretch"]
@@ -279,6 +280,7 @@ class Stretch(Admission):
             frame.path,
             attempt,
             began - self.claim.started,
+            attempt - position.attempt,
         )
         return _Question(node, position, context, memory, attempt, began)
 
@@ -401,7 +403,7 @@ class Stretch(Admission):
         """The step raised: try again later, go where somebody deals with it, or end the run where it stands."""
         message = self.shown(str(error))
         told = message if isinstance(error, answers.ActionFailed) else f"{type(error).__name__}: {message}"
-        retry = self.retry_of(node, position, error)
+        retry = retry_of(node, position.attempt, error)
         self.record_failure(node, position, "Retry" if retry else "Fail", told)
         if self.view.is_object_gone:
             # What the run is about was deleted, which is no fault of the step.
@@ -416,12 +418,6 @@ class Stretch(Admission):
         reason = f'Step "{node.name}" ({node.id}) failed: {told}'
         trace = self.shown("".join(traceback.format_exception(error)))
         return None, self.ending(RunStatus.FAILED, reason, trace, position=position)
-
-    def retry_of(self, node: Node, position: Position, error: BaseException) -> Retry | None:
-        retry = node.retry
-        if retry is None or position.attempt >= retry.attempts or not answers.is_one_of(error, retry.on):
-            return None
-        return retry
 
     def retrying(self, position: Position, retry: Retry, error: BaseException, told: str) -> Checkpoint:
         """Wait in the database for the next try."""

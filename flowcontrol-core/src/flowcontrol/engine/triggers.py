@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import IntegrityError, connections, transaction
 from django.db.models import Model
 from django.utils import timezone
 
@@ -18,6 +18,7 @@ from ..expressions import Scope, compile_expression
 from ..models import Event, FlowRun, RunStatus, Trigger
 from ..models.database import DatabaseNow
 from ..models.run import FlowRunQuerySet, object_reference
+from ..models.trigger import digest
 from ..state import State
 from . import announce, faults, operations, programs, transitions
 from .claims import database
@@ -27,37 +28,104 @@ from .deadlocks import repeated
 from .secrecy import masked_here
 from .starting import adopt, check_object, new_run, settle
 
-__all__ = ["fire_trigger"]
+__all__ = ["Fired", "fire_trigger", "send_event"]
 
 logger = logging.getLogger("flowcontrol.engine")
 
 
-def fire_trigger(name: str, obj: Model | None = None, state: Mapping[str, Any] | None = None) -> None:
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """What came of an event. With ``is_new`` false it had come before under this key, and nothing happened again."""
+
+    #: Key of the ``Event``; None when not even a record of it could be kept.
+    event: int | None
+    #: Runs that were started, and those that were restarted.
+    runs: tuple[int, ...] = ()
+    restarted: tuple[int, ...] = ()
+    is_new: bool = True
+    #: Why nothing of the event was kept: tell whoever reported it to try again. What a single trigger could not do is
+    #: no error of the event; see its record.
+    error: str = ""
+
+
+def fire_trigger(
+    name: str, obj: Model | None = None, state: Mapping[str, Any] | None = None, *, key: str | None = None
+) -> Fired:
     """Something happened to ``obj``: start the flows that listen for it, wake the runs that wait for it.
 
     ``state`` becomes the first data of the new runs, and the payload for those that wait. The rows are written in
     a savepoint of the caller's transaction, if there is one, and executed after its commit: a rollback undoes all.
     Flows with limits are admitted by the worker, so that no caller waits for another one's lock.
 
-    Raises nothing: what cannot be done is logged, and recorded on the ``Event`` with the reason. Unless the database
-    has undone the caller's transaction, by a deadlock or a lost connection: who is silent about that loses their work.
+    ``key`` says which event this is: fired a second time with the same name and key, nothing happens, and the answer
+    is that of the first time. So long as the first is not committed, the second waits for it. Keys are remembered as
+    long as events, see ``FLOWCONTROL["EVENT_RETENTION_DAYS"]``.
+
+    Raises nothing: what cannot be done is logged, recorded on the ``Event`` with the reason, and told by the answer.
+    Unless the database has undone the caller's transaction, by a deadlock or a lost connection: who is silent about
+    that loses their work.
     """
-    alias = database()
-    if connections[alias].in_atomic_block and connections[alias].needs_rollback:
-        logger.error(
-            "trigger ignored name=%s: the caller's transaction is broken and will be rolled back", name
-        )
-        return
     if registry.triggers.get(name) is None:
         logger.warning("trigger type not registered name=%s", name)
+    return _fenced(name, obj, key, lambda: _fire(name, obj, masked_here(state or {}), key))
+
+
+def send_event(name: str, state: Mapping[str, Any] | None = None, *, key: str | None = None) -> Fired:
+    """Wake the runs that wait for an event of this name, and those that will: ``Wait(event=name, match_object=False)``.
+
+    For what no trigger type stands for, such as the answer to one question of one run: begin the name with that of
+    the plugin or app, and make it one of a kind. No flow is started. The rest is as of ``fire_trigger``.
+    """
+    return _fenced(name, None, key, lambda: _send(name, masked_here(state or {}), key))
+
+
+def _fenced(name: str, obj: Model | None, key: str | None, fire: Callable[[], Fired]) -> Fired:
+    """Keep what goes wrong with an event from whoever reports it."""
+    connection = connections[database()]
+    if connection.in_atomic_block and connection.needs_rollback:
+        told = "the caller's transaction is broken and will be rolled back"
+        logger.error("trigger ignored name=%s: %s", name, told)
+        return Fired(None, error=told)
     try:
-        payload = masked_here(state or {})
-        repeated(lambda: _fire_in_savepoint(name, obj, payload))
+        return repeated(lambda: _once(name, key, fire))
     except Exception as error:
         logger.exception("trigger failed name=%s", name)
-        if connections[alias].in_atomic_block and connections[alias].needs_rollback:
+        if connection.in_atomic_block and connection.needs_rollback:
             raise
-        _record_failure(name, obj, error)
+        return Fired(_record_failure(name, obj, error), error=f"{type(error).__name__}: {error}")
+
+
+def _once(name: str, key: str | None, fire: Callable[[], Fired]) -> Fired:
+    """In a savepoint of its own, unless an event with this key has been."""
+    earlier = _earlier(name, key)
+    if earlier is not None:
+        return earlier
+    try:
+        with transaction.atomic(using=database()):
+            return fire()
+    except IntegrityError:
+        # Somebody else fired it since we looked.
+        earlier = _earlier(name, key)
+        if earlier is None:
+            raise
+        return earlier
+
+
+def _earlier(name: str, key: str | None) -> Fired | None:
+    """What came of the event that was fired with this key, if there was one."""
+    if key is None:
+        return None
+    event = Event.objects.using(database()).filter(name=name, key=digest(key)).first()
+    if event is None:
+        return None
+    logger.info("event came before name=%s event=%s", name, event.pk)
+    return _told(event.pk, event.outcome, is_new=False)
+
+
+def _told(event: int, outcome: Sequence[Mapping[str, Any]], *, is_new: bool) -> Fired:
+    started = tuple(each["run"] for each in outcome if each["result"] == "started")
+    restarted = tuple(run for each in outcome if each["result"] == "restarted" for run in each["runs"])
+    return Fired(event, started, restarted, is_new)
 
 
 @dataclass
@@ -73,13 +141,10 @@ class _Firing:
     restarted: list[int] = field(default_factory=list)
 
 
-def _fire_in_savepoint(name: str, obj: Model | None, payload: Mapping[str, Any]) -> None:
-    with transaction.atomic(using=database()):
-        _fire(name, obj, payload)
-
-
-def _fire(name: str, obj: Model | None, payload: Mapping[str, Any]) -> None:
+def _fire(name: str, obj: Model | None, payload: Mapping[str, Any], key: str | None) -> Fired:
     firing = _Firing(name, obj, payload, states.encode(payload))
+    # First of all: its key holds those who fire the same until this is committed.
+    event = _record(name, obj, firing.payload_json, key)
     for trigger in Trigger.objects.using(database()).listening(name, timezone.now()):
         result = {"flow": trigger.flow.slug, "trigger": trigger.pk}
         firing.outcome.append(result)
@@ -88,23 +153,35 @@ def _fire(name: str, obj: Model | None, payload: Mapping[str, Any]) -> None:
         except (FlowcontrolError, ValueError) as error:
             logger.error("trigger error name=%s flow=%s: %s", name, trigger.flow.slug, error)
             result.update(result="error", detail=f"{type(error).__name__}: {error}")
-    event = _record(firing)
     _insert(firing, event)
+    if firing.outcome:
+        Event.objects.using(database()).filter(pk=event.pk).update(outcome=firing.outcome)
     faults.reach("event.insert")
-    woken = _wake(name, obj)
-    announce.ready([*(run.pk for run in firing.runs), *firing.restarted, *woken])
+    _wake_and_tell(name, obj, [*(run.pk for run in firing.runs), *firing.restarted])
+    return _told(event.pk, firing.outcome, is_new=True)
+
+
+def _send(name: str, payload: Mapping[str, Any], key: str | None) -> Fired:
+    event = _record(name, None, states.encode(payload), key)
+    faults.reach("event.insert")
+    _wake_and_tell(name, None, [])
+    return Fired(event.pk)
+
+
+def _wake_and_tell(name: str, obj: Model | None, due: list[int]) -> None:
+    announce.ready([*due, *_wake(name, obj)])
     # A run that began to wait while this transaction was open did not see the event, nor did we see that run.
     transaction.on_commit(lambda: _wake_late(name, obj), using=database(), robust=True)
 
 
-def _record(firing: _Firing) -> Event:
-    model, key = object_reference(firing.obj)
+def _record(name: str, obj: Model | None, payload_json: str, key: str | None) -> Event:
+    model, object_key = object_reference(obj)
     return Event.objects.using(database()).create(
-        name=firing.name,
+        name=name,
         object_model=model,
-        object_id=key,
-        payload_json=firing.payload_json,
-        outcome=firing.outcome,
+        object_id=object_key,
+        payload_json=payload_json,
+        key=None if key is None else digest(key),
         created_at=DatabaseNow(),
     )
 
@@ -145,7 +222,7 @@ def _restart(trigger: Trigger, firing: _Firing) -> dict[str, Any]:
 
 
 def _insert(firing: _Firing, event: Event) -> None:
-    """Insert the runs, all at once, and tell in the event's record which they are."""
+    """Insert the runs, all at once, and tell in the outcome which they are."""
     if not firing.runs:
         return
     parent = current_run.get()
@@ -164,7 +241,6 @@ def _insert(firing: _Firing, event: Event) -> None:
     for result in firing.outcome:
         if result["result"] == "started":
             result["run"] = next(started).pk
-    Event.objects.using(database()).filter(pk=event.pk).update(outcome=firing.outcome)
 
 
 def _refuse_all(firing: _Firing, detail: str) -> None:
@@ -213,18 +289,23 @@ def _wake_late(name: str, obj: Model | None) -> None:
     announce.ready(repeated(lambda: _wake(name, obj)))
 
 
-def _record_failure(name: str, obj: Model | None, error: Exception) -> None:
-    """Nothing of the event was kept but this: that it failed, and why."""
+def _record_failure(name: str, obj: Model | None, error: Exception) -> int | None:
+    """Nothing of the event was kept but this: that it failed, and why. Not its key: it may be fired again."""
     try:
         with transaction.atomic(using=database()):
             model, key = object_reference(obj)
-            Event.objects.using(database()).create(
-                name=name,
-                object_model=model,
-                object_id=key,
-                created_at=DatabaseNow(),
-                outcome=[{"result": "error", "detail": f"{type(error).__name__}: {error}"}],
+            return (
+                Event.objects.using(database())
+                .create(
+                    name=name,
+                    object_model=model,
+                    object_id=key,
+                    created_at=DatabaseNow(),
+                    outcome=[{"result": "error", "detail": f"{type(error).__name__}: {error}"}],
+                )
+                .pk
             )
     except Exception:
         # The caller must not suffer even when there is nowhere to write.
         logger.exception("trigger failure not recorded name=%s", name)
+        return None

@@ -15,7 +15,7 @@ from ..expressions.filters import find_filter
 from ..plugins import PluginReport
 from ..registry import ActionSpec, CredentialKindSpec, MissingAction, import_path
 
-__all__ = ["action_lines", "action_table", "described", "markdown_table", "plugin_lines"]
+__all__ = ["action_lines", "action_table", "described", "kind_lines", "markdown_table", "plugin_lines"]
 
 #: What the promise of each effect means for whoever uses the action.
 EFFECTS: Mapping[str, str] = {
@@ -179,10 +179,11 @@ def _credential_kinds(report: PluginReport) -> Iterator[str]:
             "To be added in the admin; steps refer to them by their names.",
         )
     for spec in specs:
-        yield from ("", f"### {spec.name}", "", *_kind(spec))
+        yield from ("", f"### {spec.name}", "", *kind_lines(spec))
 
 
-def _kind(spec: CredentialKindSpec) -> Iterator[str]:
+def kind_lines(spec: CredentialKindSpec) -> Iterator[str]:
+    """What a kind of credential is, and its fields; why it cannot be used when that is so."""
     try:
         kind = registry.credential_kinds.load(spec.name)
     except CredentialKindMissing as error:

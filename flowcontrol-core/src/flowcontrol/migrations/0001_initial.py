@@ -148,6 +148,7 @@ class Migration(migrations.Migration):
                 ),
                 ("payload_json", models.TextField(default="{}", verbose_name="payload")),
                 ("outcome", models.JSONField(default=list, verbose_name="outcome")),
+                ("key", models.CharField(blank=True, max_length=64, null=True, verbose_name="key")),
                 ("created_at", models.DateTimeField(verbose_name="created at")),
             ],
             options={
@@ -159,6 +160,9 @@ class Migration(migrations.Migration):
                         fields=["name", "object_model", "object_id", "id"], name="flowcontrol_event_name"
                     ),
                     models.Index(fields=["created_at"], name="flowcontrol_event_age"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("key", "name"), name="flowcontrol_event_key")
                 ],
             },
         ),

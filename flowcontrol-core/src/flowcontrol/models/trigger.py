@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
@@ -15,7 +16,7 @@ from ..exceptions import ExpressionSyntaxError
 from .flow import Flow
 from .run import object_reference
 
-__all__ = ["Event", "EventQuerySet", "Trigger", "TriggerQuerySet"]
+__all__ = ["Event", "EventQuerySet", "Trigger", "TriggerQuerySet", "digest"]
 
 
 class TriggerQuerySet(models.QuerySet["Trigger"]):
@@ -93,6 +94,11 @@ class Trigger(models.Model):
             raise ValidationError(errors)
 
 
+def digest(key: str) -> str:
+    """What is stored of an event's key: keys may be of any length, and MariaDB would take "a" and "A" for the same."""
+    return sha256(key.encode(errors="surrogatepass")).hexdigest()
+
+
 class EventQuerySet(models.QuerySet["Event"]):
     def about(self, obj: models.Model | None) -> EventQuerySet:
         model, key = object_reference(obj)
@@ -117,6 +123,8 @@ class Event(models.Model):
     outcome: models.JSONField[list[dict[str, Any]], list[dict[str, Any]]] = models.JSONField(
         _("outcome"), default=list
     )
+    #: ``digest`` of the key under which it was fired: the same twice is one event.
+    key = models.CharField(_("key"), max_length=64, null=True, blank=True)  # noqa: DJ001  null: unique only where given
     created_at = models.DateTimeField(_("created at"))
 
     objects = EventQuerySet.as_manager()
@@ -125,6 +133,7 @@ class Event(models.Model):
         verbose_name = _("event")
         verbose_name_plural = _("events")
         ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["key", "name"], name="flowcontrol_event_key")]
         indexes = [
             models.Index(fields=["name", "object_model", "object_id", "id"], name="flowcontrol_event_name"),
             models.Index(fields=["created_at"], name="flowcontrol_event_age"),

@@ -50,7 +50,7 @@ FLOW_ACTIONS = "flow_actions"
 
 _PLUGIN_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _API = re.compile(r"(\d+)\.(\d+)", re.ASCII)
-_NOTIFICATIONS = ("flowcontrol_run_started", "flowcontrol_run_finished")
+_NOTIFICATIONS = ("flowcontrol_run_started", "flowcontrol_run_finished", "flowcontrol_prune")
 
 _lock = threading.RLock()
 

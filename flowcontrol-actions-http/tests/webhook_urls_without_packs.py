@@ -1,0 +1,6 @@
+"""URLs of a project that forgot the pages of plugins."""
+
+from django.contrib import admin
+from django.urls import path
+
+urlpatterns = [path("admin/", admin.site.urls)]

@@ -594,8 +594,9 @@ class State(MutableMapping[str, Any]):
 
         Raises what ``changes`` raises; nothing counts as known then.
         """
-        if not self._touched:
+        if self._found or self._ahead:
             self._forget_read_ahead()
+        if not self._touched:
             return ""
         if self._moved or len(self._texts) != len(self._touched):
             changed = self.changes()
@@ -612,16 +613,18 @@ class State(MutableMapping[str, Any]):
             if entry != old:
                 news[key] = entry
                 size += len(entry) + 1 if old is None else len(entry) - len(old)
-        if size > self._bound and size > self._size:
-            self._pending = dict(news)
-            self._check_size(size)
-        entries.update(news)
-        self._size = size
-        self._settle()
-        told = [
-            entry if len(entry) <= longest else f'{_quoted(key)}:"\\u2026"' for key, entry in news.items()
-        ]
-        return f"{{{','.join(told)}}}" if told else ""
+        told = ""
+        if news:
+            if size > self._bound and size > self._size:
+                self._pending = dict(news)
+                self._check_size(size)
+            entries.update(news)
+            self._size = size
+            told = ",".join(news.values())
+            if len(told) > longest:
+                told = ",".join(_short(key, entry, longest) for key, entry in news.items())
+        self._pending, self._touched, self._texts = {}, {}, {}
+        return f"{{{told}}}" if told else ""
 
     def commit(self) -> None:
         """What ``changes`` told last counts as known."""
@@ -698,6 +701,10 @@ def _shortened(changed: Mapping[str, Any], longest: int) -> dict[str, Any]:
         key: value if not isinstance(value, (str, list, dict)) or len(str(value)) <= longest else "…"
         for key, value in changed.items()
     }
+
+
+def _short(key: str, entry: str, longest: int) -> str:
+    return entry if len(entry) <= longest else f'{_quoted(key)}:"\\u2026"'
 
 
 def _simple(value: Any) -> str | None:

@@ -57,9 +57,9 @@ def told(decision: Decision) -> str:
     """The decision in a word or two for the history."""
     if type(decision) is Next:
         return "Next"
+    if type(decision) is EnterBranch:
+        return f"EnterBranch {decision.name}"
     match decision:
-        case EnterBranch(name=name):
-            return f"EnterBranch {name}"
         case Wait(until=until, event=event):
             times = [f"until {until.isoformat()}"] if until else []
             return " ".join(["Wait", *times, *([f"for {event}"] if event else [])])

@@ -182,6 +182,7 @@ class Stretch(Admission):
         program, state, records, should_stop = self.program, self.state, self.records, self.should_stop
         keeps_all, view = self.keeps_all, self.view
         started, pace, monotonic = self.claim.started, self.clock.pace, time.monotonic
+        asked, told, advance = answers.asked, answers.told, cursor.advance
         reset = current_run.set(self.run_id)
         try:
             while True:
@@ -191,19 +192,19 @@ class Stretch(Admission):
                     return position, None
                 began, memory = monotonic(), dict(known)
                 context = StepContext(view, node, state, memory, variables, path, 1, began - started)
-                decision = answers.asked(node, position, context)
+                decision = asked(node, position, context)
                 took = monotonic() - began
                 if view.masker is not None:
                     decision = self.without_secrets(node, memory, decision)
                 if memory != known:
                     answers.check_storable(memory)
-                target = cursor.advance(program, position, decision, memory)
+                target = advance(program, position, decision, memory)
                 changes = state.take(_LONGEST_CHANGE)
                 if keeps_all:
                     offset, duration = int((began - started) * pace), int(took * 1_000_000)
-                    told = answers.told(decision)
+                    answer = told(decision)
                     records.add(
-                        self.visit_count, node.id, path, position[1], 1, offset, duration, told, changes
+                        self.visit_count, node.id, path, position[1], 1, offset, duration, answer, changes
                     )
                 self.visit_count += 1
                 if isinstance(target, Ending) or isinstance(decision, Wait):

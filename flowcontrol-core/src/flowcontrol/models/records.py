@@ -76,20 +76,19 @@ class RecordRows:
         ``offset`` is when it started, in microseconds since ``origin``, and ``duration`` in microseconds, too;
         ``changes`` is JSON.
         """
-        shape = (step, phase, attempt, decision)
+        rows, shape = self._rows, (step, phase, attempt, decision)
         index = self._shapes.get(shape)
         if index is None:
             index = self._shapes[shape] = len(self._shapes)
-        if not self._rows:
+        if not rows:
             self._first = self._next = number
-        row = f'[{index},"{path}",{offset},{duration}'
         if error or number != self._next:
-            row = f"{row},{changes or 'null'},{json.dumps(error)}"
-            if number != self._next:
-                row = f"{row},{number}"
+            row = f'[{index},"{path}",{offset},{duration},{changes or "null"},{json.dumps(error)}'
+            rows.append(row if number == self._next else f"{row},{number}")
         elif changes:
-            row = f"{row},{changes}"
-        self._rows.append(row)
+            rows.append(f'[{index},"{path}",{offset},{duration},{changes}')
+        else:
+            rows.append(f'[{index},"{path}",{offset},{duration}')
         self._next = number + 1
         self.last_step = step
 

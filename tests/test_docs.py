@@ -285,7 +285,6 @@ def test_the_action_of_the_readme_has_ten_lines_and_works() -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.django_db
 def test_the_kind_of_credential_of_the_page_works(examples: None) -> None:
     (block,) = [one for one in blocks(DOCS / "credentials.md", "python") if one.title]
     exec(compile(block.text, "credentials.md", "exec"), {})

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from admin_world import flow, registered
-from credential_kinds import KEYS, in_use, saved
+from credential_kinds import KEYS, Basic, in_use, saved
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
+from django.core.signals import got_request_exception
 from django.test import Client, override_settings
+from django.views.debug import ExceptionReporter
 from flowcontrol import registry
 from flowcontrol.credentials import get_credential, save_credential
 from flowcontrol.models import Credential as Row
+from flowcontrol.vault import seals
 
 pytestmark = pytest.mark.django_db
 
@@ -164,6 +169,18 @@ def test_what_is_left_empty_is_kept_and_what_is_typed_replaces() -> None:
     assert "1111" not in entry.change_message
 
 
+def test_one_that_need_not_be_there_can_be_removed() -> None:
+    saved(pin="9876-5432")
+    client = browser()
+    page = client.get(change_url()).content.decode()
+    assert 'name="clear_pin"' in page
+    assert 'name="clear_password"' not in page, "which is required"
+    assert client.post(change_url(), posted(clear_pin="on")).status_code == 302
+    assert dict(get_credential("shop").values)["pin"] == ""
+    assert get_credential("shop").values["password"] == "correct horse"
+    assert re.search(r'name="clear_pin"[^>]* disabled', client.get(change_url()).content.decode())
+
+
 def test_its_name_and_kind_stay_whatever_is_posted() -> None:
     saved()
     answer = browser().post(f"{change_url()}?kind=test.hook", posted(name="other", kind="test.hook"))
@@ -277,6 +294,32 @@ def test_the_list_tells_facts_in_few_queries(django_assert_max_num_queries: Any)
     ):
         assert fact in page
     assert "two" not in client.get(f"{LIST}?kind=test.hook").content.decode()
+
+
+@pytest.mark.parametrize("broken", ["store", "clean", "seal"])
+def test_the_report_of_an_error_has_no_secret_in_it(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither what was posted, nor the variables of our own functions, which error trackers collect."""
+
+    def fail(*arguments: Any, **named: Any) -> None:
+        raise ValueError("broken")
+
+    where = {"store": (Row, "save"), "clean": (Basic.Form, "clean"), "seal": (seals, "_fernets")}
+    monkeypatch.setattr(*where[broken], fail)
+    reports: list[str] = []
+
+    def report(request: Any, **named: Any) -> None:
+        reports.append(ExceptionReporter(request, *sys.exc_info()).get_traceback_html())
+
+    client = browser()
+    client.raise_request_exception = False
+    got_request_exception.connect(report)
+    try:
+        assert client.post(ADD, posted(value_password="correct horse")).status_code == 500
+    finally:
+        got_request_exception.disconnect(report)
+    [text] = reports
+    assert "ValueError" in text
+    assert "correct horse" not in text
 
 
 def test_deleting_tells_which_flows_use_it() -> None:

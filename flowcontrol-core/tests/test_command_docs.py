@@ -48,7 +48,7 @@ THINGS = '''
 from django import forms
 from flowcontrol.base import ActionForm, BaseAction, Effect
 from flowcontrol.credentials import CredentialForm, CredentialKind, SecretField
-from flowcontrol.forms import ExpressionField
+from flowcontrol.forms import CredentialField, ExpressionField
 
 class Key(CredentialKind):
     name = "acme.key"
@@ -74,6 +74,7 @@ class Send(BaseAction):
         again = forms.BooleanField(required=False, label="Send again")
         times = forms.IntegerField(required=False)
         special = Special(initial="x", required=False)
+        key = CredentialField(kinds=["acme.key", "http.basic"], required=False)
 
 def loud(value):
     """In capital letters.
@@ -110,6 +111,7 @@ Branches: `steps`.
 | `again` | `true` or `false` | `false` | Send again |
 | `times` | whole number | - |  |
 | `special` | a very special text | `x` |  |
+| `key` | name of a credential, `acme.key` or `http.basic` | - |  |
 
 ### acme.gone
 

@@ -242,7 +242,9 @@ def commands() -> dict[str, str]:
         ["credentials", "--json"], ["credentials"], ["credentials", "check"], ["credentials", "check", "--json"],
         ["credentials", "rotate"], ["schema"],
     ]  # fmt: skip
-    return {" ".join(line): _told("flowcontrol", *line) for line in lines} | {"dumpdata": _told("dumpdata")}
+    return {" ".join(line): _told("flowcontrol", *line) for line in lines} | {
+        "dumpdata": _told("dumpdata", "flowcontrol", "admin", "auth")
+    }
 
 
 def _told(*line: str) -> str:

@@ -147,11 +147,11 @@ def retrying(**retry: Any) -> dict[str, Any]:
             "0 is less than 1",
         ),
         (
-            document({"action": "demo.plain"}, {"action": "http.send_request", "name": "Send invoice"}),
+            document({"action": "demo.plain"}, {"action": "fax.send_request", "name": "Send invoice"}),
             "steps[1].action",
             (
-                "Step 2 “Send invoice” uses the action “http.send_request”, which no loaded plugin provides. "
-                'No plugin "http" is installed. Try: pip install flowcontrol-actions-http, and restart. '
+                "Step 2 “Send invoice” uses the action “fax.send_request”, which no loaded plugin provides. "
+                'No plugin "fax" is installed. Try: pip install flowcontrol-actions-fax, and restart. '
                 "Or remove the step."
             ),
         ),
@@ -602,7 +602,7 @@ def test_a_key_that_is_left_out_takes_the_initial_of_its_field() -> None:
 @pytest.mark.parametrize(
     ("step", "reason"),
     [
-        ({"action": "http.request", "config": {"url": "x"}}, 'No plugin "http" is installed.'),
+        ({"action": "fax.request", "config": {"url": "x"}}, 'No plugin "fax" is installed.'),
         (
             {"action": "demo.wait", "config": {"secs": 3}},
             "refused by the installed plugin: config.secs: Unknown key",

@@ -140,8 +140,8 @@ def test_an_action_of_an_installed_app_names_where_it_would_be_registered() -> N
 
 
 def test_actions_of_a_plugin_that_is_out_of_use_say_why() -> None:
-    registry.actions.mark_unavailable("http", "The plugin is broken.", "Mend it.")
-    assert missing("http.request") == MissingAction("http.request", "The plugin is broken.", "Mend it.")
+    registry.actions.mark_unavailable("fax", "The plugin is broken.", "Mend it.")
+    assert missing("fax.request") == MissingAction("fax.request", "The plugin is broken.", "Mend it.")
 
 
 @pytest.mark.parametrize("name", ["", "nonsense", "a.b.c", "ünïcode.x", "x" * 500])

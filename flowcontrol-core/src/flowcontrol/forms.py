@@ -86,6 +86,8 @@ class CredentialField(forms.SlugField):
     def __init__(self, *, kinds: Collection[str] = (), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.kinds = tuple(kinds)
+        if kinds:
+            self.takes = f"name of a credential, {' or '.join(f'`{kind}`' for kind in kinds)}"
 
 
 class StateField(forms.JSONField):

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 
 from .. import conf, vault
 from ..credentials import CredentialForm, CredentialKind, SecretField, is_host_pattern
@@ -20,7 +21,7 @@ from .generic import ModelForm
 
 __all__ = ["CredentialModelForm", "HostsField", "fieldsets_for", "form_for"]
 
-_VALUE, _VARIABLE = "value_", "variable_"
+_VALUE, _VARIABLE, _CLEAR = "value_", "variable_", "clear_"
 
 
 class HostsField(forms.CharField):
@@ -102,7 +103,10 @@ class CredentialModelForm(ModelForm[Credential]):
             kept = _("One is stored, and not shown. Leave this empty to keep it.")
             shown.help_text = " ".join(str(text) for text in (field.help_text, kept) if text)
         self.fields[_VARIABLE + name].initial = self.instance.variables.get(name, "")
+        if clear := self.fields.get(_CLEAR + name):
+            clear.disabled = name not in self.before
 
+    @sensitive_variables()
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         for name in self.kind.Form.base_fields:
@@ -110,6 +114,8 @@ class CredentialModelForm(ModelForm[Credential]):
             self.errors.pop(_VALUE + name, None)
         variables = {name: cleaned.get(_VARIABLE + name, "") for name in sorted(self._secret_names)}
         variables = {name: variable for name, variable in variables.items() if variable}
+        for name in [name for name in self.before if cleaned.get(_CLEAR + name)]:
+            del self.before[name]
         self._check_variables(variables)
         self._check_kept(cleaned, variables)
         self._fill(variables)
@@ -121,6 +127,7 @@ class CredentialModelForm(ModelForm[Credential]):
         key = _VALUE + name
         return self.fields[key].widget.value_from_datadict(self.data, self.files, self.add_prefix(key))
 
+    @sensitive_variables()
     def _check_variables(self, variables: Mapping[str, str]) -> None:
         for name, variable in variables.items():
             if told := vault.variable_problem(variable):
@@ -128,6 +135,7 @@ class CredentialModelForm(ModelForm[Credential]):
             elif self._typed(name):
                 self.add_error(_VARIABLE + name, _("Either a secret or a variable, not both."))
 
+    @sensitive_variables()
     def _check_kept(self, cleaned: Mapping[str, Any], variables: Mapping[str, str]) -> None:
         """Who changes where a secret goes has to know it: otherwise they could have it sent to themselves."""
         kept = [name for name in self.before if name not in variables and not self._typed(name)]
@@ -145,6 +153,7 @@ class CredentialModelForm(ModelForm[Credential]):
         public = self.kind.Form.base_fields.keys() - self._secret_names
         return any(_VALUE + name in self.changed_data for name in public)
 
+    @sensitive_variables()
     def _fill(self, variables: Mapping[str, str]) -> None:
         values = {name: self._typed(name) for name in self.kind.Form.base_fields}
         kept = {name: text for name, text in self.before.items() if not values[name]}
@@ -158,6 +167,7 @@ class CredentialModelForm(ModelForm[Credential]):
             self._require_keys()
         self.filled = filled
 
+    @sensitive_variables()
     def _tell(self, name: str, errors: list[ValidationError]) -> None:
         """What the kind's form says, which may repeat what was entered, without the secrets."""
         masker = Masker()
@@ -196,6 +206,10 @@ def form_for(kind: type[CredentialKind], *, is_new: bool) -> type[CredentialMode
                 % ", ".join(conf.get("CREDENTIAL_VARIABLES")),
                 widget=forms.TextInput(attrs={"class": "vTextField fc-code", "autocomplete": "off"}),
             )
+            if _can_be_cleared(declared, is_new):
+                fields[_CLEAR + name] = forms.BooleanField(
+                    label=_("Remove the one that is stored"), required=False
+                )
     if not kind.has_hosts:
         # A field that is None takes away the one that is inherited.
         fields["hosts"] = None
@@ -203,12 +217,19 @@ def form_for(kind: type[CredentialKind], *, is_new: bool) -> type[CredentialMode
     return type(kind.__name__, (CredentialModelForm,), {**fields, "kind": kind, "Meta": meta})
 
 
-def fieldsets_for(kind: type[CredentialKind]) -> list[tuple[Any, dict[str, Any]]]:
+def _can_be_cleared(field: SecretField, is_new: bool) -> bool:
+    """Empty means keep, so one that need not be there has to be taken away in another way."""
+    return not field.required and not is_new
+
+
+def fieldsets_for(kind: type[CredentialKind], *, is_new: bool) -> list[tuple[Any, dict[str, Any]]]:
     """In which order and groups ``form_for`` is drawn."""
     about = ["name", "kind_shown", "note", *(["hosts"] if kind.has_hosts else [])]
     values = []
     for name, field in kind.Form.base_fields.items():
-        values += [_VALUE + name, *([_VARIABLE + name] if isinstance(field, SecretField) else [])]
+        values.append(_VALUE + name)
+        if isinstance(field, SecretField):
+            values += [*([_CLEAR + name] if _can_be_cleared(field, is_new) else []), _VARIABLE + name]
     return [
         (None, {"fields": about}),
         (kind.label or kind.name, {"fields": values, "description": kind.description}),

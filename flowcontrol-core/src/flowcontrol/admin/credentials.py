@@ -157,7 +157,7 @@ class CredentialAdmin(ModelAdmin[Credential]):
                 "updated_at",
             ]
             return [(None, {"fields": [*shown, use]})]
-        (none, about), *others = fieldsets_for(kind)
+        (none, about), *others = fieldsets_for(kind, is_new=obj is None)
         facts = [] if obj is None else [(_("Use"), {"fields": [use, "updated_at"]})]
         if obj is None:
             about = {"fields": [name for name in about["fields"] if name != "kind_shown"]}

@@ -14,40 +14,40 @@ import time
 import traceback
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from django.db import DatabaseError, InterfaceError, connections, transaction
-from django.utils import timezone
 
 from .. import conf
-from .. import state as states
 from ..base import (
     BaseAction,
     Decision,
     Effect,
-    EnterBranch,
-    Fail,
     Failure,
-    Next,
     Retry,
-    StopFlow,
     Wait,
-    Wakeup,
 )
-from ..documents.program import Node, Program
-from ..exceptions import EvaluationError, ObjectGone
-from ..expressions import Scope
-from ..models import Event, RunStatus, TakenEvent
-from ..models.records import RecordRows
+from ..documents.program import Node
+from ..models import RunStatus
 from ..registry import MissingAction
 from ..state import State
-from . import announce, capabilities, checkpoints, cursor, faults, limits, programs, secrecy, transitions
-from .awaiting import announce_end, first_event, wake_if_event_came
+from . import (
+    answers,
+    capabilities,
+    checkpoints,
+    cursor,
+    faults,
+    limits,
+    programs,
+    secrecy,
+    transitions,
+)
+from .admission import Admission
 from .checkpoints import Checkpoint
-from .claims import Claim, database, lease_length
-from .clock import Clock, FixedClock
+from .claims import Claim, database
+from .clock import Clock
 from .context import RunView, StepContext
 from .current import current_run
 from .cursor import Ending, Position
@@ -64,13 +64,8 @@ _LONGEST_CHANGE = 1_000
 #: The longest wait that an error can ask for.
 _LONGEST_RETRY_SECONDS = 31_536_000.0
 
-_NEXT = Next()
-_NEVER: Any = object()
 # Asked of every step; as attributes of the enumeration they cost Python 3.11 as much as a call.
 _PURE, _DATABASE = Effect.PURE, Effect.DATABASE
-
-#: Types that need no look before they are stored: a loop's counter is one.
-_PLAIN = frozenset({bool, int, str, type(None)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +98,6 @@ class _StepFailed(Exception):
         self.error = error
 
 
-class ActionFailed(Exception):
-    """An action answered ``Fail`` with a text."""
-
-
 class _Question(NamedTuple):
     """An action about to be asked, and what it was given."""
 
@@ -118,30 +109,14 @@ class _Question(NamedTuple):
     began: float
 
 
-class Stretch:
+class Stretch(Admission):
     """See the module. ``go`` is the generator; what goes wrong with the run itself never leaves it."""
 
-    program: Program
-    view: RunView
-    state: State
-
     def __init__(self, claim: Claim, clock: Clock, should_stop: Callable[[], bool]) -> None:
-        self.run = claim.run
-        self.run_id = claim.run.pk
-        self.claim = claim
-        self.clock = clock
+        super().__init__(claim, clock)
         self.should_stop = should_stop
-        self.records = RecordRows(claim.claimed_at)
-        self.visit_count = self.run.visit_count
-        self.stored_state = self.run.state_json
-        #: What the checkpoints of this stretch wrote, and when the lease was last renewed.
-        self.written: dict[str, Any] = {}
-        self.leased_at = claim.claimed_at
         #: Claims without a checkpoint are tries of the step at hand.
         self.crashes = self.run.claim_count - 1
-        self.wakeup = Wakeup()
-        #: The event behind the wake-up, and once the step has answered, the one to be written as taken; 0 for none.
-        self.event_id = self.taken_id = 0
 
     def go(self) -> Requests:
         run = self.run
@@ -166,113 +141,6 @@ class Stretch:
                 position, checkpoint = yield from self.step(node, position)
             if checkpoint is not None and not (yield checkpoint):
                 return
-
-    # -- before the first step ---------------------------------------------------------------------------------
-
-    def taken_up(self) -> Generator[Request, Any, Position | None]:
-        """Where to go on; None when the run is left for a reason that has nothing to do with its steps."""
-        run = self.run
-        if run.is_pause_requested:
-            yield self.leaving({}).paused()
-        elif run.claim_count > conf.get("MAX_CRASHES"):
-            yield self.ending(
-                RunStatus.FAILED, f"{run.claim_count - 1} workers in a row vanished while at this step."
-            )
-        else:
-            try:
-                left = self.not_admitted() or self.not_woken() or self.condition_not_held()
-            except _Left:
-                return None
-            if left is not None:
-                yield left
-            else:
-                if run.started_at is None:
-                    run.started_at = self.claim.claimed_at
-                    announce.started(run, self.program)
-                position = self.stands_at()
-                if isinstance(position, Position):
-                    return position
-                yield position
-        return None
-
-    def stands_at(self) -> Position | Checkpoint:
-        try:
-            position = cursor.load(self.program, self.run.cursor_json)
-        except cursor.PositionGone as error:
-            return self.ending(RunStatus.FAILED, str(error))
-        if isinstance(position, Ending):
-            return self.ending(RunStatus.COMPLETED, position.reason)
-        if position.event:
-            # A retry of what an event woke: the step is asked about the same event again.
-            event = Event.objects.using(database()).filter(pk=position.event).first()
-            if event is not None:
-                self.event_id = event.pk
-                self.wakeup = _woken_by(event)
-        return position
-
-    def not_admitted(self) -> Checkpoint | None:
-        """Pass the flow's limits; a run that may not start is discarded, or queued."""
-        run, bounds = self.run, self.program.limits
-        if run.admitted_at is not None:
-            return None
-        if not bounds:
-            run.admitted_at = self.claim.claimed_at
-            return None
-        with transaction.atomic(using=database()):
-            limits.lock(run.flow_id)
-            verdict = limits.admit(run.flow_id, bounds, run.object_model, run.object_id, self.clock, run.pk)
-            if verdict.is_admitted:
-                # Written now, under the lock: the next starter has to see it.
-                self.settle({"admitted_at": self.claim.claimed_at, "reason": ""})
-                return None
-            if verdict.is_queued:
-                queued = transitions.queued(verdict.reason, self.moment(), limits.recheck())
-                self.settle({"admitted_at": None, **queued})
-        if verdict.is_queued:
-            raise _Left
-        run.admitted_at = self.claim.claimed_at
-        return self.ending(RunStatus.DISCARDED, f"Not started: {verdict.reason}.")
-
-    def settle(self, values: Mapping[str, Any]) -> None:
-        checkpoints.settle(Checkpoint(self.run, self.claim.token, values))
-
-    def not_woken(self) -> Checkpoint | None:
-        """Take the event that the run waits for; waiting again, when it was woken for nothing."""
-        run = self.run
-        if not run.wait_event:
-            return None
-        event = first_event(run)
-        if event is not None:
-            faults.reach("event.consume")
-            self.event_id = event.pk
-            self.wakeup = _woken_by(event)
-            return None
-        if run.wait_until is not None and run.wait_until <= self.now():
-            return None
-        values = transitions.waiting(run.wait_until, run.wait_event, run.wait_match_object)
-        return Checkpoint(
-            run,
-            self.claim.token,
-            values,
-            heeds_pause=True,
-            after=partial(wake_if_event_came, run, self.clock),
-        )
-
-    def condition_not_held(self) -> Checkpoint | None:
-        """Ask the flow's condition; a run for which it is not true any more is discarded."""
-        condition = self.program.condition
-        if condition is None:
-            return None
-        scope = Scope(self.state.read, {}, self.view.facts, self.now(), self.view.load_object)
-        try:
-            if condition.is_true(scope):
-                return None
-        except ObjectGone as error:
-            return self.ending(RunStatus.DISCARDED, str(error))
-        except EvaluationError as error:
-            told = f"The condition of the flow cannot be evaluated: {error}"
-            return self.ending(RunStatus.FAILED, told)
-        return self.ending(RunStatus.DISCARDED, f"The condition of the flow is not true: {condition.source}")
 
     # -- steps -------------------------------------------------------------------------------------------------
 
@@ -314,17 +182,17 @@ class Stretch:
                     return position, None
                 began, memory = monotonic(), dict(known)
                 context = StepContext(view, node, state, memory, variables, path, 1, began - started)
-                decision = _asked(node, position, context)
+                decision = answers.asked(node, position, context)
                 took = monotonic() - began
                 if view.masker is not None:
                     decision = self.without_secrets(node, memory, decision)
                 if memory != known:
-                    _check_storable(memory)
+                    answers.check_storable(memory)
                 target = cursor.advance(program, position, decision, memory)
                 changes = state.take(_LONGEST_CHANGE)
                 if keeps_all:
                     offset, duration = int((began - started) * pace), int(took * 1_000_000)
-                    told = _told(decision)
+                    told = answers.told(decision)
                     records.add(
                         self.visit_count, node.id, path, position[1], 1, offset, duration, told, changes
                     )
@@ -436,9 +304,9 @@ class Stretch:
     def answered(self, question: _Question) -> Decision:
         node, position, context = question.node, question.position, question.context
         if position.phase != cursor.WAIT:
-            return _asked(node, position, context)
+            return answers.asked(node, position, context)
         assert isinstance(node.action, BaseAction)
-        return _checked(node.action.after_wait(context, self.wakeup))
+        return answers.checked(node.action.after_wait(context, self.wakeup))
 
     def follow(self, question: _Question, decision: Decision) -> Followed:
         """Where the answer leads, and what has to be written before; no position: the run is left with that.
@@ -450,7 +318,7 @@ class Stretch:
             if self.view.masker is not None:
                 decision = self.without_secrets(node, question.memory, decision)
             if question.memory != position.frames[-1].locals:
-                _check_storable(question.memory)
+                answers.check_storable(question.memory)
             target = cursor.advance(self.program, position, decision, question.memory)
             changes = self.state.take(_LONGEST_CHANGE)
         except Exception as error:
@@ -458,7 +326,13 @@ class Stretch:
             raise _StepFailed(error) from error
         if self.keeps_all:
             self.record(
-                node, position, question.attempt, question.began, time.monotonic(), _told(decision), changes
+                node,
+                position,
+                question.attempt,
+                question.began,
+                time.monotonic(),
+                answers.told(decision),
+                changes,
             )
         self.visit_count += 1
         if self.event_id:
@@ -519,7 +393,7 @@ class Stretch:
     def failed(self, position: Position, node: Node, error: BaseException) -> Followed:
         """The step raised: try again later, go where somebody deals with it, or end the run where it stands."""
         message = self.shown(str(error))
-        told = message if isinstance(error, ActionFailed) else f"{type(error).__name__}: {message}"
+        told = message if isinstance(error, answers.ActionFailed) else f"{type(error).__name__}: {message}"
         retry = retry_of(node, position.attempt, error)
         self.record_failure(node, position, "Retry" if retry else "Fail", told)
         if self.view.is_object_gone:
@@ -527,7 +401,7 @@ class Stretch:
             return None, self.ending(RunStatus.DISCARDED, message, position=position)
         if retry is not None:
             return None, self.retrying(position, retry, error, told)
-        kind = "Fail" if isinstance(error, ActionFailed) else type(error).__name__
+        kind = "Fail" if isinstance(error, answers.ActionFailed) else type(error).__name__
         failure = Failure(node.id, node.name, kind, message[:_LONGEST_CHANGE], position.attempt)
         caught = self.caught(position, failure)
         if caught is not None:
@@ -571,7 +445,7 @@ class Stretch:
         action = question.node.action
         assert isinstance(action, BaseAction)
         decision = action.after_failure(question.context, failure)
-        return None if decision is None else _checked(decision)
+        return None if decision is None else answers.checked(decision)
 
     def record_failure(self, node: Node, position: Position, decision: str, told: str) -> None:
         if self.program.history != "none":
@@ -579,127 +453,6 @@ class Stretch:
             error = told[:_LONGEST_CHANGE]
             self.record(node, position, position.attempt, now, now, decision, error=error)
         self.visit_count += 1
-
-    # -- what is written ---------------------------------------------------------------------------------------
-
-    def waiting(self, decision: Wait, position: Position) -> Checkpoint:
-        soonest = self.now() + timedelta(seconds=conf.get("MIN_WAIT_SECONDS"))
-        until = max(decision.until, soonest) if decision.until is not None else None
-        event = decision.event or ""
-        values = transitions.waiting(until, event, decision.match_object)
-        return self.leaving(values, position, self.wake_myself if event else None)
-
-    def wake_myself(self) -> None:
-        """An event that came while we wrote saw no run to wake. Whoever commits last sees the other."""
-        wake_if_event_came(self.run, self.clock)
-        if connections[database()].in_atomic_block:
-            transaction.on_commit(partial(wake_if_event_came, self.run, self.clock), using=database())
-
-    def ending(
-        self, status: RunStatus, reason: str = "", trace: str = "", *, position: Position | None = None
-    ) -> Checkpoint:
-        """The end; ``position`` is where the run stands when that is somewhere to go on from."""
-        run = self.run
-        has_to_tell = self.program.limits.when_reached == "queue" or run.is_awaited
-        return Checkpoint(
-            run,
-            self.claim.token,
-            {**self.columns(position), **transitions.ended(status, self.moment(), reason, trace)},
-            self.history(),
-            within=self.within(partial(self.tell_of_end, status, reason) if has_to_tell else None),
-            after=partial(announce.finished, run, self.program, status, reason),
-        )
-
-    def tell_of_end(self, status: RunStatus, reason: str) -> None:
-        """In the transaction of the end: make room for a queued run, and wake the parent that waits for this one."""
-        run = self.run
-        ready: list[int] = []
-        if self.program.limits.when_reached == "queue":
-            ready += limits.release(run.flow_id, run.object_model, run.object_id, self.clock)
-        if run.is_awaited:
-            ready += announce_end(run, status, reason, self.state.text(), self.clock)
-        announce.ready(ready)
-
-    def leaving(
-        self,
-        values: Mapping[str, Any],
-        position: Position | None = None,
-        after: Callable[[], None] | None = None,
-    ) -> Checkpoint:
-        """Where the run stands, and the lease given up."""
-        return Checkpoint(
-            self.run,
-            self.claim.token,
-            {**self.columns(position), **values},
-            self.history(),
-            heeds_pause=True,
-            within=self.within(),
-            after=after,
-        )
-
-    def within(self, more: Callable[[], None] | None = None) -> Callable[[], None] | None:
-        """What is written in the transaction of a checkpoint beside the run: which event it took."""
-        if not self.taken_id:
-            return more
-        event_id, self.taken_id = self.taken_id, 0
-
-        def write() -> None:
-            TakenEvent.objects.using(database()).create(run_id=self.run.pk, event_id=event_id)
-            if more is not None:
-                more()
-
-        return write
-
-    def checkpoint(self, position: Position) -> Checkpoint:
-        """Where the run stands, and the lease kept. Only what is new is written.
-
-        Least of all the end of the lease while most of it is left: it is in the indexes, and a row that changes in no
-        index is rewritten at half the cost.
-        """
-        now, lease = self.now(), lease_length()
-        values = {**self.columns(position), **transitions.continued(FixedClock(now), lease)}
-        if now - self.leased_at < lease / 4:
-            del values["due_at"]
-        else:
-            self.leased_at = now
-        news = {name: value for name, value in values.items() if self.written.get(name, _NEVER) != value}
-        self.written |= news
-        return Checkpoint(
-            self.run, self.claim.token, news, self.history(), heeds_pause=True, within=self.within()
-        )
-
-    def columns(self, position: Position | None) -> dict[str, Any]:
-        """What is known of the run; a state that did not change is not written again."""
-        run = self.run
-        columns: dict[str, Any] = {
-            "visit_count": self.visit_count,
-            "admitted_at": run.admitted_at,
-            "started_at": run.started_at,
-        }
-        text = self.state.text()
-        if text != self.stored_state:
-            columns["state_json"] = self.stored_state = text
-        if position is not None:
-            columns["cursor_json"] = cursor.dump(self.program, position)
-            columns["step"] = self.program.nodes[position.node].id
-        elif self.records:
-            columns["step"] = self.records.last_step
-        return columns
-
-    def history(self) -> str:
-        text = self.records.text()
-        self.records.clear()
-        return text
-
-    def now(self) -> datetime:
-        return self.clock.since(self.claim.claimed_at, self.claim.started)
-
-    def moment(self) -> Clock:
-        return FixedClock(self.now())
-
-
-class _Left(Exception):
-    """The run was left with what has been written already."""
 
 
 def _is_database_gone() -> bool:
@@ -710,57 +463,3 @@ def _is_database_gone() -> bool:
     if connection.vendor == "postgresql":
         return bool(connection.connection.closed)
     return connection.vendor == "mysql" and not connection.is_usable()
-
-
-def _woken_by(event: Event) -> Wakeup:
-    return Wakeup(event.name, State.from_text(event.payload_json).read)
-
-
-def _asked(node: Node, position: Position, context: StepContext) -> Decision:
-    """What the action answers to a question that is not about a wait."""
-    action: Any = node.action
-    is_reached = position[1] == cursor.RUN
-    decision = action.run(context) if is_reached else action.after_branch(context, position[2])
-    return _NEXT if decision is None else _checked(decision)
-
-
-def _checked(decision: Decision | None) -> Decision:
-    """The decision, when it can be followed; raises what it says failed, or why it cannot."""
-    if decision is None:
-        return _NEXT
-    if type(decision) is Next:
-        return decision
-    if type(decision) is EnterBranch:
-        _check_storable(decision.variables)
-        return decision
-    match decision:
-        case Fail(error=BaseException() as error):
-            raise error
-        case Fail(error=error):
-            raise ActionFailed(error)
-        case Wait(until=until) if until is not None and timezone.is_naive(until):
-            raise ValueError(f"The wait until {until} has no time zone; use an aware datetime.")
-    return decision
-
-
-def _told(decision: Decision) -> str:
-    """The decision in a word or two for the history."""
-    if type(decision) is Next:
-        return "Next"
-    match decision:
-        case EnterBranch(name=name):
-            return f"EnterBranch {name}"
-        case Wait(until=until, event=event):
-            times = [f"until {until.isoformat()}"] if until else []
-            return " ".join(["Wait", *times, *([f"for {event}"] if event else [])])
-        case StopFlow(reason=reason) if reason:
-            return f"StopFlow {reason[:200]}"
-    return type(decision).__name__
-
-
-def _check_storable(values: Mapping[str, Any]) -> None:
-    """Raises ``StateError`` for values that a cursor cannot keep."""
-    for value in values.values():
-        if type(value) not in _PLAIN:
-            states.encode(values)
-            return

@@ -1,6 +1,7 @@
 """Where credentials are kept: sealed under keys of their own, and opened only where they are used.
 
-Nothing that starts up imports more than this, and none of it imports ``cryptography``.
+Nothing that starts up imports more than this, and none of it imports ``cryptography``. Functions that have secrets in
+their variables are marked, so that Django's reports of errors leave those out.
 """
 
 from typing import TYPE_CHECKING

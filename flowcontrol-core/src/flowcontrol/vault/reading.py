@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
+from django.views.decorators.debug import sensitive_variables
+
 from .. import conf, logs, masking, models
 from ..credentials import Credential, CredentialKind, Values
 from ..exceptions import (
@@ -24,6 +26,7 @@ from .seals import BrokenSeal, open_seal
 __all__ = ["get_credential", "open_credential", "stored_secrets", "variable_problem"]
 
 
+@sensitive_variables()
 def get_credential(name: str, *, kinds: Collection[str] | None = None) -> Credential:
     """See ``flowcontrol.credentials.get_credential``."""
     row = models.Credential.objects.filter(name=name).first()
@@ -39,6 +42,7 @@ def get_credential(name: str, *, kinds: Collection[str] | None = None) -> Creden
     return open_credential(row)
 
 
+@sensitive_variables()
 def open_credential(row: models.Credential) -> Credential:
     """The credential of a row. Its secrets are masked in this process's logs from now on. Raises as above."""
     try:
@@ -55,6 +59,7 @@ def open_credential(row: models.Credential) -> Credential:
     return credential
 
 
+@sensitive_variables()
 def stored_secrets(row: models.Credential) -> dict[str, str]:
     """Those that are in the database, decrypted, by field. Raises ``CredentialUndecryptable``."""
     try:
@@ -63,6 +68,7 @@ def stored_secrets(row: models.Credential) -> dict[str, str]:
         raise CredentialUndecryptable(f'The credential "{row.name}" cannot be decrypted. {broken}') from None
 
 
+@sensitive_variables()
 def _mask(secrets: Iterable[str]) -> None:
     masking.known.add(secrets)
     logs.mask_secrets()
@@ -81,6 +87,7 @@ def variable_problem(variable: str) -> str:
     return f'Credentials may not read {variable}. FLOWCONTROL["CREDENTIAL_VARIABLES"] allows: {allowed}.'
 
 
+@sensitive_variables()
 def _from_environment(row: models.Credential, field: str, variable: str) -> str:
     if problem := variable_problem(variable):
         raise CredentialVariableMissing(
@@ -95,6 +102,7 @@ def _from_environment(row: models.Credential, field: str, variable: str) -> str:
     return value
 
 
+@sensitive_variables()
 def _cleaned(
     row: models.Credential, kind: type[CredentialKind], values: Mapping[str, Any]
 ) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.views.decorators.debug import sensitive_variables
 
 from ..models import Credential
 from .seals import BrokenSeal, is_under_first_key, open_seal, seal
@@ -32,6 +33,7 @@ def rotate() -> Iterator[Rotated]:
                 yield _rotated(row)
 
 
+@sensitive_variables()
 def _rotated(row: Credential) -> Rotated:
     try:
         secrets = open_seal(row.sealed, row.facts())

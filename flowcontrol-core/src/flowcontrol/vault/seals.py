@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.views.decorators.debug import sensitive_variables
 
 from .. import conf
 from ..exceptions import ConfigurationError
@@ -23,6 +24,7 @@ def new_key() -> str:
     return Fernet.generate_key().decode()
 
 
+@sensitive_variables()
 def seal(secrets: Mapping[str, str], facts: Mapping[str, Any]) -> str:
     """Text from which only the keys, and only for the same facts, give the secrets back; empty for no secrets."""
     if not secrets:
@@ -37,6 +39,7 @@ def seal(secrets: Mapping[str, str], facts: Mapping[str, Any]) -> str:
     return _fernets(keys).encrypt(plain.encode()).decode()
 
 
+@sensitive_variables()
 def open_seal(sealed: str, facts: Mapping[str, Any]) -> dict[str, str]:
     """The secrets. Raises ``BrokenSeal``."""
     if not sealed:

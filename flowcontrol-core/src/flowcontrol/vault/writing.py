@@ -10,6 +10,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.core.validators import validate_slug
+from django.views.decorators.debug import sensitive_variables
 
 from .. import models
 from ..credentials import CredentialForm, CredentialKind, is_host_pattern
@@ -21,6 +22,7 @@ from .seals import seal
 __all__ = ["save_credential", "stand_ins", "store"]
 
 
+@sensitive_variables()
 def save_credential(
     name: str,
     kind: str,
@@ -43,6 +45,7 @@ def save_credential(
     store(row, form)
 
 
+@sensitive_variables()
 def stand_ins(kind: type[CredentialKind], variables: Mapping[str, str]) -> dict[str, str]:
     """What the form of a kind gets for secrets that come from the environment, which this process need not have."""
     return {
@@ -65,6 +68,7 @@ def _wrong(row: models.Credential, kind: type[CredentialKind]) -> list[str]:
     return told
 
 
+@sensitive_variables()
 def store(row: models.Credential, form: CredentialForm) -> None:
     """Write a row with what a form of its kind holds, which has to be valid but for what comes from variables.
 

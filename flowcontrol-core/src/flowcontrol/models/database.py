@@ -59,10 +59,10 @@ class DatabaseNow(Func):
         return self.as_sql(compiler, connection, template="UTC_TIMESTAMP(6)", **extra)
 
     def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any) -> Any:
-        # Milliseconds are all that SQLite has; as text they sort right beside Django's microseconds.
-        return self.as_sql(
-            compiler, connection, template="STRFTIME('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f', 'NOW')", **extra
-        )
+        # Milliseconds are all that SQLite has. Times are compared as text, and Django writes six digits: with three, a
+        # time would be before its own self once Django has read it and asks for what happened since.
+        template = "STRFTIME('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f000', 'NOW')"
+        return self.as_sql(compiler, connection, template=template, **extra)
 
 
 def is_deadlock(error: BaseException) -> bool:

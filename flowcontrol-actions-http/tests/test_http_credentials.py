@@ -18,6 +18,7 @@ from flowcontrol_actions_http import kinds, tokens
 
 pytest_plugins = ["http_world"]
 
+
 class Other(CredentialKind):
     name = "noting.other"
 

@@ -77,6 +77,13 @@ def test_what_is_packed_many_times_over_is_refused(server):
         ask(server.url())
 
 
+@pytest.mark.parametrize("encoding", ["zip", "gzip, rot13", "br, snappy"])
+def test_what_nobody_can_unpack_is_not_taken_for_the_body(server, encoding):
+    server.says("/", b"gibberish", headers={"Content-Encoding": encoding})
+    with pytest.raises(InvalidResponse, match="cannot be unpacked here"):
+        ask(server.url())
+
+
 def chunks(
     connection: socket.socket, part: bytes, *, times: int, every: float = 0.0, head: bytes = b""
 ) -> int:

@@ -317,6 +317,9 @@ def test_no_cookie_is_kept_from_one_request_to_another(run_flow, server):
 @pytest.mark.parametrize(
     ("config", "field", "says"),
     [
+        ({"url": "ftp://example.org/"}, "url", "begin with http"),
+        ({"url": "https://me:word@example.org/"}, "url", "a user in it"),
+        ({"url": "example.org"}, "url", "begin with http"),
         ({"headers": {"Authorization": "Bearer x"}}, "headers", "choose a credential"),
         ({"headers": {"x-api-key": "x"}}, "headers", "choose a credential"),
         ({"headers": {"Host": "x"}}, "headers", "made by the request itself"),

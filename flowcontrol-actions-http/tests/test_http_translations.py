@@ -14,7 +14,19 @@ import flowcontrol_actions_http
 
 HERE = Path(str(flowcontrol_actions_http.__file__)).parent
 CATALOGUE = HERE / "locale" / "de" / "LC_MESSAGES" / "django"
-MODULES = ("admin", "callbacks", "models", "respond", "wait_for_callback", "webhook_secret")
+MODULES = (
+    "admin",
+    "callbacks",
+    "fields",
+    "for_each_page",
+    "kinds",
+    "models",
+    "request",
+    "request_form",
+    "respond",
+    "wait_for_callback",
+    "webhook_secret",
+)
 
 
 def texts_of_code(module: str) -> Iterator[str]:

@@ -6,6 +6,8 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.util import find_spec
 from typing import Protocol
 
 import httpcore2
@@ -178,6 +180,7 @@ def _read(response: httpx2.Response, most: int) -> bytes:
         and not _is_packed(response)
     ):
         raise _too_large(response, most)
+    _require_known_packing(response)
     parts, size = [], 0
     for part in response.iter_bytes():
         parts.append(part)
@@ -186,6 +189,25 @@ def _read(response: httpx2.Response, most: int) -> bytes:
         if size > most or response.num_bytes_downloaded > 2 * most + 65_536:
             raise _too_large(response, most)
     return b"".join(parts)
+
+
+def _require_known_packing(response: httpx2.Response) -> None:
+    """What nobody can unpack here would be taken for the body itself."""
+    given = {one.strip().lower() for one in response.headers.get("content-encoding", "").split(",")}
+    unknown = sorted(given - _known_packings() - {""})
+    if unknown:
+        raise InvalidResponse(
+            f"The response is packed as {', '.join(unknown)[:100]}, which was not asked for and cannot be unpacked here."
+        )
+
+
+@cache
+def _known_packings() -> frozenset[str]:
+    """With the libraries that happen to be here, httpx unpacks more than is asked for."""
+    found = {"gzip", "deflate", "identity"}
+    if find_spec("brotli") or find_spec("brotlicffi"):
+        found.add("br")
+    return frozenset(found)
 
 
 def _is_packed(response: httpx2.Response) -> bool:

@@ -13,10 +13,10 @@ from . import conf, guard, tls
 
 __all__ = ["pool"]
 
-#: Connections that are kept open for a next request, and for how long. How many are in use is bounded by the threads
-#: that make requests.
-_MOST_IDLE = 32
-_IDLE_SECONDS = 30.0
+#: Connections that are kept open for a next request, and for how long: shorter than most servers do, since one that
+#: the server closes as it is used again fails a request. How many are in use is bounded by the threads that ask.
+_MOST_IDLE = 100
+_IDLE_SECONDS = 5.0
 
 
 class _Pools(NamedTuple):

@@ -7,13 +7,17 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from flowcontrol.base import ActionForm
+from flowcontrol.expressions import Template
 from flowcontrol.forms import CredentialField, TemplateField
 from flowcontrol.translations import catalogue
 
 from . import conf
+from .addresses import Policy
 from .answers import READ_AS
+from .errors import RequestFailed
 from .fields import FileField, HeadersField, JSONBodyField, StatusesField, TextsField
 from .kinds import KINDS
+from .targets import target
 
 __all__ = ["SAFE", "BodyForm", "RequestForm"]
 
@@ -103,6 +107,16 @@ class RequestForm(ActionForm):
         initial=True,
         help_text=_("Can be switched off for the hosts only for which the deployer lets it."),
     )
+
+    def clean_url(self) -> Template:
+        url: Template = self.cleaned_data["url"]
+        if not url.expressions:
+            # What it is in any project. Where flows may call is looked at when they do.
+            try:
+                target(url.source.strip(), Policy(is_on=False))
+            except RequestFailed as error:
+                raise ValidationError(str(error), code="url") from error
+        return url
 
     def clean_read_as(self) -> str:
         return self.cleaned_data["read_as"] or "auto"

@@ -62,18 +62,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         wanted = [marker for marker in _SERVERS if item.get_closest_marker(marker)]
         if wanted and name not in wanted:
             item.add_marker(pytest.mark.skip(reason=f"needs --database {' or '.join(wanted)}"))
-        is_elsewhere = item.get_closest_marker("own_database") and not item.get_closest_marker(
-            "every_database"
-        )
-        if name != "sqlite" and is_elsewhere:
+        if name != "sqlite" and _is_elsewhere(item):
             item.add_marker(
                 pytest.mark.skip(reason="has nothing to do with this database; needs --database sqlite")
             )
+        if os.environ.get("FLOWCONTROL_TEST_ONCE") == "0" and item.get_closest_marker("once"):
+            item.add_marker(pytest.mark.skip(reason="has nothing to do with this Python and Django"))
         for broker in brokers.BROKERS:
             if item.get_closest_marker(broker.name) and _is_missing(broker):
                 item.add_marker(pytest.mark.skip(reason=f"needs {broker.name}"))
         if item.get_closest_marker("browser") and not browser.chromium():
             item.add_marker(pytest.mark.skip(reason="needs a Chromium"))
+
+
+def _is_elsewhere(item: pytest.Item) -> bool:
+    """Whether the run on SQLite tells all about a test: it brings a database of its own, or may not ask any."""
+    if any(item.get_closest_marker(marker) for marker in ("every_database", "faults", *_SERVERS)):
+        return False
+    if item.get_closest_marker("own_database") or item.get_closest_marker("once"):
+        return True
+    # pytest-django has everything else fail that asks a database.
+    fixtures = set(getattr(item, "fixturenames", ()))
+    return not item.get_closest_marker("django_db") and fixtures.isdisjoint({"db", "transactional_db"})
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from collection import folders, problems
 
-pytestmark = pytest.mark.own_database
+pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -98,6 +98,7 @@ def test_every_run_comes_to_its_expected_end_and_nothing_is_left_running(tmp_pat
     assert letters.count("Subject: ") >= 15
 
 
+@pytest.mark.once
 @pytest.mark.slow
 @pytest.mark.redis
 def test_the_same_shop_runs_on_celery_by_one_option(tmp_path: Path) -> None:
@@ -123,6 +124,7 @@ def test_without_a_broker_it_says_how_to_start_one(
     assert "docker run --rm -p 6379:6379 redis" in capsys.readouterr().err
 
 
+@pytest.mark.once
 @pytest.mark.slow
 def test_a_run_that_ends_elsewhere_makes_it_fail_and_is_told_with_the_reason(
     tmp_path: Path, broken_intake: Path
@@ -142,6 +144,7 @@ def test_a_run_that_ends_elsewhere_makes_it_fail_and_is_told_with_the_reason(
     assert f":{port}/" not in done.stdout
 
 
+@pytest.mark.once
 @pytest.mark.slow
 def test_it_stays_until_ctrl_c_and_stops_web_server_and_worker_then(
     tmp_path: Path, broken_intake: Path
@@ -177,6 +180,7 @@ def lines_until(stream: Iterator[str], text: str) -> Iterator[str]:
     pytest.fail(f"{text!r} was never written")
 
 
+@pytest.mark.once
 @pytest.mark.slow
 def test_a_flow_with_a_mistake_is_told_before_anything_is_started(tmp_path: Path) -> None:
     wrong = flows(tmp_path, "quote", "action: builtin.while", "action: builtin.whle")

@@ -10,12 +10,9 @@ from pathlib import Path
 
 import pytest
 from docs_pages import ROOT, blocks
-from flowcontrol_tests.databases import chosen
 from test_docs_tutorial import Reader
 
-pytestmark = pytest.mark.skipif(
-    chosen().name != "sqlite", reason="packs bring a database of their own; once is enough, and SQLite's turn"
-)
+pytestmark = pytest.mark.once
 
 PAGE = ROOT / "docs" / "packs.md"
 FOLDERS = ("flowcontrol-core", "flowcontrol-actions-builtin", "cookiecutter-action")

@@ -20,6 +20,7 @@ from flowcontrol.engine import (
 )
 from flowcontrol.exceptions import FlowNotFound, FlowNotStartable
 from flowcontrol.models import Event, FlowRun
+from flowcontrol.testing import FlowResult
 from flowcontrol_actions_builtin.call_flow import CallFlow
 
 pytestmark = pytest.mark.django_db
@@ -179,6 +180,13 @@ def test_a_run_waits_as_long_as_the_other_does() -> None:
     assert (outcome(run)[0], child().status) == ("waiting", "waiting")
     continue_flowruns(now=child().wait_until)
     assert outcome(run) == ("completed", {"n": 1, "result": {}, "done": True})
+
+
+def test_a_test_follows_a_run_through_the_waits_of_those_it_started() -> None:
+    flow("child", {"id": "pause", "action": "builtin.delay", "config": {"seconds": 86_400}})
+    result = FlowResult(parent()).go_on()
+    assert result.status == "completed", result
+    assert result.run.ended_at - result.run.created_at >= timedelta(days=1)
 
 
 def test_when_the_time_is_up_the_other_run_goes_on_alone() -> None:

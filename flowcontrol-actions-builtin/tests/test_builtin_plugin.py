@@ -59,6 +59,7 @@ def test_only_what_starts_flows_touches_more_than_state_and_control_flow(spec: A
     starts = spec.name in ("builtin.start_flow", "builtin.call_flow")
     expected = Effect.DATABASE if starts else Effect.PURE
     assert import_path(spec.path_text).effect is expected
+    assert spec.needs_permission is starts
 
 
 @EACH

@@ -71,6 +71,10 @@ class Processes:
         file = self.folder / f"beat-{len(self.all)}"
         return self._start(["beat", "--schedule", str(file), "--pidfile", "", *arguments])
 
+    def poller(self) -> Any:
+        """``manage.py flowcontrol worker``."""
+        return self._run(["django", "flowcontrol", "worker"])
+
     def stop(self, *processes: subprocess.Popen[bytes], seconds: float = 60) -> list[int]:
         """Tell them to stop, and wait until they have; returns their exit codes."""
         for process in processes:
@@ -106,6 +110,9 @@ class Processes:
         return " ready." in self.log(worker)
 
     def _start(self, arguments: Sequence[str], flowcontrol: Any = None) -> subprocess.Popen[bytes]:
+        return self._run(["celery", "-A", f"celery_test_app:{self.app}", *arguments], flowcontrol)
+
+    def _run(self, module: Sequence[str], flowcontrol: Any = None) -> subprocess.Popen[bytes]:
         log = self.folder / f"celery-{len(self.all)}.log"
         entry = {key: value for key, value in connection.settings_dict.items() if key != "TEST"}
         environment = {
@@ -118,7 +125,7 @@ class Processes:
         }
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", f"celery_test_app:{self.app}", *arguments],
+                [sys.executable, "-m", *module],
                 cwd=self.folder,
                 env=environment,
                 stdout=out,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,8 @@ from engine_actions import Count
 from flowcontrol import registry
 from flowcontrol.documents import import_flow
 from flowcontrol.engine import start_flow
+from flowcontrol.engine.claims import claim
+from flowcontrol.engine.clock import Clock
 from flowcontrol.engine.presence import active_plugins
 from flowcontrol.management.diagnosis import AREAS, Finding, diagnose
 from flowcontrol.models import FlowRun, Worker
@@ -187,6 +190,14 @@ def test_a_plugin_that_is_switched_off_cannot_be_purged(acme: Project) -> None:
     assert "acme_pack_thing" in tables(acme)
 
 
+def test_what_cannot_be_imported_cannot_be_purged_and_says_what_can(acme: Project) -> None:
+    acme.write("acme_pack/apps.py", "1 / 0\n")
+    purged = acme.manage("flowcontrol", "plugins", "purge", "acme", "--plan")
+    assert purged.returncode == 1
+    assert "ZeroDivisionError" in purged.stderr
+    assert "Install a version of flowcontrol-actions-acme that works, for this one command." in purged.stderr
+
+
 def test_plugins_doctor_imports_the_actions(project: Project) -> None:
     diagnosed = project.manage("flowcontrol", "plugins", "doctor", "--json")
     assert diagnosed.returncode == 1
@@ -211,6 +222,17 @@ def test_the_doctor_finds_what_is_wrong_in_one_go_without_a_database(project: Pr
     } <= found
     assert {("scheduler", "error"), ("flows", "error")} <= found
     assert not (project.folder / "db.sqlite3").exists() or "Migrations are not applied" in diagnosed.stdout
+    advice = {one["area"]: one["advice"] for one in json.loads(diagnosed.stdout)}
+    assert (advice["database"], advice["flows"]) == ("manage.py migrate", "First: manage.py migrate")
+
+
+def test_a_time_zone_that_nobody_chose_is_told(project: Project) -> None:
+    settings = (project.folder / "site_settings.py").read_text()
+    told = json.loads(project.manage("flowcontrol", "doctor", "--json").stdout)
+    assert "a wait until 9:00 means 9:00 in America/Chicago" in told[0]["text"]
+    project.write("site_settings.py", f"{settings}\nTIME_ZONE = 'Europe/Berlin'\n")
+    told = json.loads(project.manage("flowcontrol", "doctor", "--json").stdout)
+    assert (told[0]["area"], told[0]["level"]) == ("settings", "ok")
 
 
 @pytest.mark.django_db
@@ -226,7 +248,7 @@ def test_clocks_that_differ_are_told_in_a_project_without_flows(monkeypatch: pyt
 
 def test_the_doctor_goes_on_without_a_database_driver_or_any_database(project: Project) -> None:
     settings = (project.folder / "site_settings.py").read_text()
-    project.write("site_settings.py", f"{settings}\nDATABASES = {{}}\n")
+    project.write("site_settings.py", f"{settings}\nDATABASES = {{}}\nTIME_ZONE = 'UTC'\n")
     diagnosed = project.manage("flowcontrol", "doctor", "--json")
     assert diagnosed.returncode == 1, diagnosed.stderr
     found = {one["area"]: one for one in json.loads(diagnosed.stdout)}
@@ -265,6 +287,23 @@ def test_runs_that_nobody_takes_are_an_error_and_a_matter_of_workers() -> None:
     overdue, differs = findings("scheduler")
     assert overdue.level == "warning"
     assert "it has fax 1 as well" in differs.text
+
+
+@pytest.mark.django_db
+@pytest.mark.every_database
+def test_a_run_that_one_worker_has_in_its_hands_for_hours_is_told() -> None:
+    with registry.actions.preserved():
+        registry.register_action(Count)
+        import_flow(
+            {"flowcontrol": 1, "slug": "f", "name": "F", "steps": [{"id": "n", "action": "test.count"}]}
+        )
+        start_flow("f")
+        (claimed,) = claim(1, Clock())
+        assert [finding.level for finding in findings("runs")] == ["ok"]
+        FlowRun.objects.update(token=f"{int(time.time()) - 7_300:08x}{claimed.token[8:]}")
+        (finding,) = findings("runs")
+    assert finding.text.startswith('A run of "f" has been executed for 2 h 1 min on end')
+    assert "give the step a timeout" in finding.advice
 
 
 @pytest.mark.django_db

@@ -53,6 +53,21 @@ class Asleep(BaseAction):
         time.sleep(30)
 
 
+class Patient(BaseAction):
+    """Tells that the worker is to stop, and comes back once another run was handed back."""
+
+    name = "test.patient"
+    stop = threading.Event()
+
+    def run(self, context: Any) -> None:
+        CALLS.append({"run": context.run_id})
+        self.stop.set()
+        limit = time.monotonic() + 20
+        while not FlowRun.objects.filter(status="pending").exists():
+            assert time.monotonic() < limit, "nobody handed back what was not begun"
+            time.sleep(0.02)
+
+
 class Meeting(BaseAction):
     """Comes back when so many of its kind are under way at the same time."""
 
@@ -66,7 +81,7 @@ class Meeting(BaseAction):
 @pytest.fixture(autouse=True)
 def _actions() -> Iterator[None]:
     with registry.actions.preserved(), registry.triggers.preserved():
-        for action in (*ACTIONS, Busy, Outside, Asleep, Meeting):
+        for action in (*ACTIONS, Busy, Outside, Asleep, Meeting, Patient):
             registry.register_action(action)
         registry.register_trigger("test.ping")
         CALLS.clear()
@@ -220,6 +235,19 @@ def test_calls_of_the_world_overlap() -> None:
         start()
     continue_flowruns(threads=4)
     assert {run.status for run in FlowRun.objects.all()} == {"completed"}
+
+
+def test_a_call_that_has_no_thread_yet_when_the_worker_stops_is_handed_back_and_not_made() -> None:
+    flow({"id": "p", "action": "test.patient"})
+    Patient.stop.clear()
+    runs = [start(), start()]
+    continue_flowruns(threads=1, should_stop=Patient.stop.is_set)
+    for run in runs:
+        run.refresh_from_db()
+    begun = [run for run in runs if run.pk == CALLS[0]["run"]]
+    (left,) = (run for run in runs if run not in begun)
+    assert ([each["run"] for each in CALLS], begun[0].status) == ([begun[0].pk], "completed")
+    assert (left.status, left.token, left.claim_count, left.step) == ("pending", "", 0, "p")
 
 
 def test_runs_that_no_thread_was_free_for_are_executed_too() -> None:

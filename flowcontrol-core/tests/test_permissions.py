@@ -30,16 +30,21 @@ class Pay(BaseAction):
     name = "acme.pay"
     effect = Effect.PURE
 
+class Ask(BaseAction):
+    name = "acme.ask"
+    effect = Effect.PURE
+
 @hookimpl
 def flowcontrol_plugin_info():
     return PluginInfo(api="1.0", label="Acme money")
 
 @hookimpl
 def flowcontrol_register_actions():
-    return [ActionSpec("acme.pay", Pay)]
+    return [ActionSpec("acme.pay", Pay), ActionSpec("acme.ask", Ask, needs_permission=False)]
 """
 
 PAY = {"id": "pay", "action": "acme.pay"}
+ASK = {"id": "ask", "action": "acme.ask"}
 COUNT = {"id": "count", "action": "test.count"}
 EDITOR = ("view_flow", "add_flow", "change_flow")
 
@@ -108,6 +113,7 @@ def test_migrate_makes_them() -> None:
     ("action", "permission"),
     [
         ("acme.pay", "flowcontrol.use_acme"),
+        ("acme.ask", ""),
         ("test.count", ""),
         # Who could place it while its plugin is away would have it placed when it comes.
         ("acme.refund", "flowcontrol.use_acme"),
@@ -119,6 +125,22 @@ def test_actions_of_plugins_ask_for_a_permission_and_those_of_the_project_do_not
     action: str, permission: str
 ) -> None:
     assert permission_for(action) == permission
+
+
+def test_what_only_steers_the_run_is_for_every_editor() -> None:
+    flow("hello", [COUNT])
+    assert save(browser(*EDITOR), COUNT, ASK)[0] == 302
+    assert [step["id"] for step in stored_steps()] == ["count", "ask"]
+
+
+def test_a_plugin_whose_actions_only_steer_the_run_has_no_permission(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks = HOOKS.replace('ActionSpec("acme.pay", Pay), ', "").replace("acme.", "bare.")
+    (tmp_path / "bare_permission_hooks.py").write_text(hooks)
+    with isolated_plugins([Installed("bare", "bare-flow", "1.0", module="bare_permission_hooks")]):
+        create_permissions()
+    assert not Permission.objects.filter(codename="use_bare").exists()
 
 
 def test_an_editor_without_the_permission_cannot_add_the_step_and_loses_nothing_typed() -> None:

@@ -35,7 +35,7 @@ execute_from_command_line(sys.argv)
 """
 
 #: Plugins of this repository, which are installed beside those of the test where all distributions are.
-OURS = {"builtin", "celery", "http"}
+OURS = {"builtin", "celery", "django_tasks", "http"}
 
 SERVER = f"""
 import os
@@ -282,14 +282,13 @@ def test_apps_of_plugins_come_from_metadata_in_the_order_of_the_list(project: Pr
     project.install("acme_zoo", "1 / 0", app="acme_zoo.apps:ZooConfig")
     code = (
         "import sys; from flowcontrol.plugins import plugin_apps;"
-        "print(plugin_apps({'PLUGINS': ['acme_zoo', '*', '-celery', '-http']}),"
-        " plugin_apps({'PLUGINS': ['*', '-acme-*', '-celery', '-http']}));"
+        "print(plugin_apps({'PLUGINS': ['acme_zoo', 'acme*']}), plugin_apps({'PLUGINS': ['acme*', '-acme-*']}));"
         "print([name for name in sys.modules if name.startswith('acme')],"
         " 'django.db.models' in sys.modules, 'django.template' in sys.modules)"
     )
     result = project.run("-c", code)
     assert result.stdout.splitlines() == [
-        "['acme_zoo.apps.ZooConfig', 'acme_pack.apps.AcmeConfig'] ['acme_pack.apps.AcmeConfig']",
+        "['flowcontrol.guarded.acme_zoo', 'flowcontrol.guarded.acme'] ['flowcontrol.guarded.acme']",
         "[] False False",
     ], result.stderr
     switched_off = project.run("-c", code, FLOWCONTROL_PLUGINS="")
@@ -301,9 +300,10 @@ def test_the_apps_of_rivals_stay_out(project: Project) -> None:
     project.install("acme", distribution="acme-two", app="acme_two.apps:Config")
     code = (
         "from flowcontrol.plugins import plugin_apps;"
-        "print(plugin_apps({'PLUGINS': ['acme*']}), plugin_apps({'PLUGINS': ['acme*', 'acme-two']}))"
+        "print(plugin_apps({'PLUGINS': ['acme*']}), plugin_apps({'PLUGINS': ['acme*', 'acme-two']}));"
+        "from flowcontrol.plugins.installed_apps import plugin_with_app; print(plugin_with_app('acme').app)"
     )
-    assert project.run("-c", code).stdout == "[] ['acme_two.apps.Config']\n"
+    assert project.run("-c", code).stdout == "[] ['flowcontrol.guarded.acme']\nacme_two.apps.Config\n"
 
 
 @pytest.mark.parametrize("value", ["'*'", "None", "3", "[3, None]", "['§']"])
@@ -365,10 +365,10 @@ admin.site.register(Thing)
 """
 
 
-def app_pack(project: Project, *, apps: str = APPS, models: str = MODELS) -> None:
+def app_pack(project: Project, *, apps: str = APPS, models: str = MODELS, package: str = "") -> None:
     """A pack with models, and its admin."""
     project.install("acme", app="acme_pack.apps:AcmeConfig")
-    project.write("acme_pack/__init__.py", "")
+    project.write("acme_pack/__init__.py", package)
     project.write("acme_pack/apps.py", apps)
     project.write("acme_pack/models.py", models)
     project.write("acme_pack/admin.py", ADMIN)
@@ -403,15 +403,58 @@ def test_a_server_goes_on_without_a_pack_whose_app_is_broken(
     assert says in result.stderr
 
 
-def test_an_app_module_that_cannot_be_imported_stops_nothing_once_its_pack_is_switched_off(
-    project: Project,
+UNIMPORTABLE = {
+    "module": ({"apps": "1 / 0\n" + APPS}, "ZeroDivisionError: division by zero"),
+    "class": ({"apps": APPS.replace("AcmeConfig", "Other")}, 'does not define a "AcmeConfig"'),
+    "package": ({"package": "import sys; sys.exit('no licence')\n"}, "SystemExit: no licence"),
+    "kind": ({"apps": "AcmeConfig = 7\n"}, "acme_pack.apps.AcmeConfig is no AppConfig"),
+    "name": ({"apps": APPS.replace('"acme_pack"', '"acme_gone"')}, "No module named 'acme_gone'"),
+}
+
+
+@pytest.fixture(params=UNIMPORTABLE)
+def unimportable(request: pytest.FixtureRequest, project: Project) -> str:
+    """A pack whose app Django could not even import; what is wrong with it."""
+    pack, says = UNIMPORTABLE[request.param]
+    app_pack(project, **pack)
+    return says
+
+
+def test_a_server_goes_on_without_a_pack_whose_app_cannot_even_be_imported(
+    unimportable: str, project: Project
 ) -> None:
-    app_pack(project, apps="1 / 0\n" + APPS)
-    assert "ZeroDivisionError" in project.run("server.py").stderr, "Django imports it before anybody can help"
-    switched_off = project.run("server.py", FLOWCONTROL_PLUGINS="*,-acme,-builtin")
-    assert switched_off.stdout.splitlines()[0] == "acme:disabled zebra:active", switched_off.stderr
-    listed = project.manage("flowcontrol", "plugins", FLOWCONTROL_PLUGINS="*,-acme,-builtin")
-    assert listed.returncode == 0, listed.stderr
+    result = project.run("server.py")
+    assert result.stdout.splitlines() == ["acme:quarantined zebra:active", "shop.pack zebra.act"], (
+        result.stderr
+    )
+    assert "plugin not used plugin=acme phase=app" in result.stderr
+    assert unimportable in result.stderr
+
+
+def test_the_commands_that_say_why_get_as_far_as_saying_it(unimportable: str, project: Project) -> None:
+    for command in (["flowcontrol", "plugins"], ["flowcontrol", "plugins", "show", "acme"], ["check"]):
+        told = project.manage(*command)
+        assert told.returncode == 1
+        said = told.stdout + told.stderr
+        assert unimportable in said
+        assert 'To go on without it: FLOWCONTROL_PLUGINS="acme*,zebra*,-acme"' in " ".join(said.split())
+        assert "Traceback" not in said
+    assert "quarantined_acme" not in project.manage("showmigrations", PLUGIN_ERRORS="isolate").stdout
+
+
+def test_what_writes_the_schema_stops_at_it_and_says_how_to_go_on(
+    unimportable: str, project: Project
+) -> None:
+    result = project.manage("makemigrations", "--check")
+    last = result.stderr.strip().splitlines()[-1]
+    assert result.returncode == 1
+    assert last.startswith('flowcontrol.exceptions.PluginError: The plugin "acme"')
+    assert unimportable in last
+    assert 'To go on without it: FLOWCONTROL_PLUGINS="acme*,zebra*,-acme"' in last
+    switched_off = project.manage(
+        "makemigrations", "--check", "shop", FLOWCONTROL_PLUGINS="acme*,zebra*,-acme"
+    )
+    assert switched_off.returncode == 0, switched_off.stderr
 
 
 @BROKEN_APPS

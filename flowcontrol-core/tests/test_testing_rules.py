@@ -15,7 +15,8 @@ import flowcontrol
 import pytest
 from flowcontrol.exceptions import ConfigurationError
 from flowcontrol.plugins.entry_points import Installed
-from flowcontrol.testing import RULES, PackConformance, Subject, isolated_plugins
+from flowcontrol.plugins.loader import isolated_plugins
+from flowcontrol.testing import RULES, PackConformance, Subject
 from flowcontrol.testing.examination import hold
 
 pytestmark = pytest.mark.own_database
@@ -65,8 +66,12 @@ class Send(BaseAction):
         account = CredentialField(kinds=["acme.key"], label="Key", help_text="Who sends.", required=False)
 
     def run(self, context):
+        self.deliver(context.idempotency_key)
         context.state["sent"] = context.config["to"]
         key = context.credential(context.config["account"]).values["key"] if context.config["account"] else ""
+
+    def deliver(self, key):
+        pass
 
     def summary(self, config):
         return f"Send to {config['to']}"
@@ -119,11 +124,23 @@ class Migration(migrations.Migration):
 
 METADATA = """\
 Metadata-Version: 2.4
-Name: acme-flow
+Name: flowcontrol-actions-acme
 Version: 1.0
 License-Expression: MIT
 Project-URL: Source, https://example.org/acme
 Requires-Dist: flowcontrol-core<0.2,>=0.1
+
+# Acme
+
+```yaml
+flowcontrol: 1
+slug: example
+name: An example
+steps:
+  - {id: it, action: acme.send, config: {to: ada}}
+```
+
+And so on.
 """
 
 SAMPLES = {"acme.send": [{"to": "ada", "password": "x", "account": "acme-key"}]}
@@ -136,8 +153,8 @@ class Pack:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.samples: dict[str, Any] = SAMPLES
+        self.info = folder / "flowcontrol_actions_acme-1.0.dist-info"
         self.credentials: dict[str, Any] = KEY
-        self.info = folder / "acme_flow-1.0.dist-info"
         self.write("acme_pack/__init__.py", "")
         self.write("acme_pack/py.typed", "")
         self.write("acme_pack/plugin.py", PLUGIN)
@@ -176,8 +193,8 @@ class Pack:
         ]
         (self.info / "RECORD").write_text("".join(f"{file},,\n" for file in files if file != but))
 
-    def examined(self, name: str = "acme") -> dict[str, Any]:
-        """What the command line says, by rule."""
+    def examined(self, name: str = "acme", *rules: str) -> dict[str, Any]:
+        """What the command line says, by rule; of all rules unless some are named."""
         if not (self.info / "RECORD").exists():
             self.record()
         path = [self.folder, Path(flowcontrol.__file__).parents[1], os.environ.get("PYTHONPATH", "")]
@@ -194,6 +211,7 @@ class Pack:
                 json.dumps(self.samples),
                 "--credentials",
                 json.dumps(self.credentials),
+                *(["--rules", *rules] if rules else []),
             ],
             env={**inherited, "PYTHONPATH": os.pathsep.join(map(str, path)), "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
@@ -290,9 +308,75 @@ def refused_default(pack: Pack) -> None:
     field = DEFAULT.format("IntegerField(min_value=1, initial=0,")
     pack.change(ACTIONS_FILE, BEGIN_OF_RUN, field + BEGIN_OF_RUN)
     pack.samples = {"acme.send": [{**SAMPLES["acme.send"][0], "extra": 1}]}
+    pack.metadata(METADATA.replace("{to: ada}", "{to: ada, extra: 1}"))
 
+
+TWICE = 'ActionSpec("acme.send", "acme_pack.actions:Send", "Send")'
+BOUND = """
+        migrations.RunSQL(
+            "CREATE TABLE acme_note (run_id bigint NOT NULL REFERENCES flowcontrol_flowrun (id))",
+            "DROP TABLE acme_note",
+        ),
+    ]
+"""
+
+
+def bound_by_sql(pack: Pack) -> None:
+    """A table that no model knows refers to runs."""
+    pack.change("acme_pack/migrations/0001_initial.py", "        ]),\n    ]\n", f"        ]),{BOUND}")
+    note = "connection.cursor().execute('INSERT INTO acme_note VALUES (%s)', [context.run_id])"
+    pack.change(ACTIONS_FILE, RUN, f"{RUN}        {note}\n")
+    pack.change(
+        ACTIONS_FILE, "from django import forms", "from django import forms\nfrom django.db import connection"
+    )
+
+
+def called_otherwise(pack: Pack) -> None:
+    other = pack.folder / "acme_flow-1.0.dist-info"
+    pack.info = pack.info.rename(other)
+    pack.metadata(METADATA.replace("flowcontrol-actions-acme", "acme-flow"))
+
+
+def without_any_sample(pack: Pack) -> None:
+    """Nor a flow in the README, from which samples would be taken."""
+    pack.samples = {}
+    pack.metadata(METADATA.partition("```yaml")[0])
+
+
+#: It takes as long as all others together; whether it finds what it is for is tried by itself.
+DEAR = "D7"
 
 BAD: list[tuple[str, Break, str]] = [
+    ("P8", called_otherwise, "sent to flowcontrol-actions-acme"),
+    ("I4", appended(PLUGIN_FILE, "open('/dev/null', 'w').close()\n"), "It writes the file /dev/null."),
+    (
+        "I4",
+        appended(PLUGIN_FILE, "import subprocess; subprocess.run(['true'])\n"),
+        "It starts the process true.",
+    ),
+    (
+        "I4",
+        appended(PLUGIN_FILE, "import socket; socket.socket().bind(('127.0.0.1', 0))\n"),
+        "opens a connection",
+    ),
+    ("H7", changed(PLUGIN_FILE, TWICE, f"{TWICE}, {TWICE}"), "acme.send is declared 2 times"),
+    (
+        "H8",
+        metadata("flowcontrol: 1\n", "flowcontrol: one\n"),
+        "No flow in its README has one of its actions",
+    ),
+    (
+        "H8",
+        metadata("action: acme.send", "action: other.send"),
+        "No flow in its README has one of its actions",
+    ),
+    ("H8", metadata("config: {to: ada}", "config: {two: ada}"), "A flow in its README: steps[0].config.two"),
+    ("H8", metadata("{to: ada}}", "{to: ada}"), "A flow in its README cannot be read"),
+    (
+        "A15",
+        changed(ACTIONS_FILE, "context.idempotency_key", "context.run_id"),
+        "never asks for its idempotency key",
+    ),
     ("P3", metadata("Requires-Dist: flowcontrol-core<0.2,>=0.1\n"), "does not depend on flowcontrol-core"),
     ("P3", metadata("<0.2,>=0.1", "==0.1.0"), "one version alone"),
     ("P3", metadata("<0.2,", ""), "no upper bound"),
@@ -408,12 +492,13 @@ BAD: list[tuple[str, Break, str]] = [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("rule", "breaks", "says"), BAD, ids=[f"{one[0]}-{n}" for n, one in enumerate(BAD)])
 def test_a_rule_finds_what_breaks_it_and_no_other_does(
     rule: str, breaks: Break, says: str, pack: Pack
 ) -> None:
     breaks(pack)
-    told = pack.examined()
+    told = pack.examined("acme", *(one.id for one in RULES if one.id != DEAR))
     assert says in "\n".join(told[rule]["problems"]), told[rule]
     assert failed(told) == [rule]
     is_must = next(one.is_must for one in RULES if one.id == rule)
@@ -421,15 +506,40 @@ def test_a_rule_finds_what_breaks_it_and_no_other_does(
     assert told["tier"] != "gold"
 
 
+@pytest.mark.once
+def test_what_stands_in_the_way_once_it_is_switched_off_is_found(pack: Pack) -> None:
+    bound_by_sql(pack)
+    told = pack.examined()
+    assert "deleting flowcontrol.FlowRun ends in IntegrityError" in "\n".join(told[DEAR]["problems"])
+    assert failed(told) == [DEAR]
+
+
+def test_the_flows_of_the_readme_are_samples_on_the_command_line(pack: Pack) -> None:
+    pack.samples = {}
+    assert failed(pack.examined("acme", "A2", "A7")) == []
+
+
+def test_a_rule_that_is_not_there_is_told(pack: Pack) -> None:
+    with pytest.raises(AssertionError, match="There is no rule Z9. There are: P1, P2"):
+        pack.examined("acme", "Z9")
+
+
 #: These leave so little of a pack that other rules break with them, or say nothing.
 FATAL: list[tuple[str, Break, str]] = [
     ("P1", lambda pack: (pack.info / "entry_points.txt").unlink(), "No installed distribution"),
     ("P2", lambda pack: pack.entry_points("flow", "acme_pack.plugin"), 'The name "flow" is reserved'),
+    (
+        "P7",
+        lambda pack: (pack.info / "entry_points.txt").write_text(
+            "[flowcontrol.apps]\nacme = acme_pack.apps:AcmeConfig\n"
+        ),
+        "Nothing but an app, acme_pack.apps.AcmeConfig",
+    ),
     ("I1", appended(PLUGIN_FILE, "import django.contrib.auth.models\n"), "ImproperlyConfigured"),
     ("H3", changed(PLUGIN_FILE, "acme_pack.actions:Send", "acme_pack.actions:Gone"), "cannot be imported"),
     ("H4", changed(PLUGIN_FILE, '"acme.send"', '"other.send"'), 'names of this plugin begin with "acme."'),
     ("H5", changed(PLUGIN_FILE, 'api="1.0"', 'api="1.99"'), "needs the plugin API 1.99"),
-    ("A2", lambda pack: setattr(pack, "samples", {}), "acme.send has no sample"),
+    ("A2", without_any_sample, "acme.send has no sample"),
     ("A2", lambda pack: setattr(pack, "samples", {"acme.send": [{"to": ""}]}), "config.to"),
     ("H3", changed(PLUGIN_FILE, "acme_pack.credentials:Key", "acme_pack.credentials:Gone"), "acme.key"),
     ("C2", lambda pack: setattr(pack, "credentials", {}), "acme.key has no sample"),
@@ -437,19 +547,20 @@ FATAL: list[tuple[str, Break, str]] = [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("rule", "breaks", "says"), FATAL, ids=[f"{one[0]}-{n}" for n, one in enumerate(FATAL)]
 )
 def test_a_rule_finds_what_breaks_much(rule: str, breaks: Break, says: str, pack: Pack) -> None:
     breaks(pack)
     name = "flow" if rule == "P2" else "acme"
-    told = pack.examined(name)
+    told = pack.examined(name, *(one.id for one in RULES if one.id != DEAR))
     assert says in "\n".join(told[rule]["problems"]), told
     assert told["code"] == 1
 
 
 def test_every_rule_is_proven_on_a_bad_pack() -> None:
-    assert {rule.id for rule in RULES} == {one[0] for one in [*BAD, *FATAL]} | {"A6", "A9"}
+    assert {rule.id for rule in RULES} == {one[0] for one in [*BAD, *FATAL]} | {"A6", "A9", DEAR}
     assert all(rule.why and rule.fix and rule.title for rule in RULES)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from flowcontrol.plugins import plugin_apps
 
 from flowcontrol_tests.databases import chosen
@@ -27,7 +29,19 @@ INSTALLED_APPS = [
     "flowcontrol",
     "testapp",
     *plugin_apps(),
+    # Tests of flowcontrol-django-tasks need a backend with workers. Nothing else has it installed.
+    *(name for name in ("django_tasks", "django_tasks_db") if find_spec(name)),
 ]
+# Tables that are no concern of ours: made at once, and not in twenty steps.
+MIGRATION_MODULES = {"django_tasks_database": None}
+if find_spec("django_tasks_db"):
+    _of_django = "django.tasks" if find_spec("django.tasks") else "django_tasks"
+    TASKS = {
+        "default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": []},
+        "few": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["default"]},
+        "immediate": {"BACKEND": f"{_of_django}.backends.immediate.ImmediateBackend", "QUEUES": []},
+        "dummy": {"BACKEND": f"{_of_django}.backends.dummy.DummyBackend", "QUEUES": []},
+    }
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

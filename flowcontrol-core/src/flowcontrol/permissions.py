@@ -2,8 +2,9 @@
 
 Staff who edit flows are no superusers, and a pack may bring actions that reach far, into other systems or at people's
 money. So the admin asks for ``flowcontrol.use_<plugin>`` where somebody adds a step with one of a plugin's actions, or
-changes such a step. What stands in a flow already may stay, whoever edits the rest; the project's own actions are its
-own business; and the command line and code ask for nothing.
+changes such a step. An action that only steers the run (``ActionSpec.needs_permission``) is part of the language: it
+asks for nothing. What stands in a flow already may stay, whoever edits the rest; the project's own actions are its own
+business; and the command line and code ask for nothing.
 
 The same goes for ``flowcontrol.use_credential`` where a step names a credential: it may be used by who may not see it,
 and seen by who may not use it.
@@ -45,12 +46,13 @@ def codename(plugin: str) -> str:
 
 
 def permission_for(action: str) -> str:
-    """What placing an action asks for; empty for one that the project itself registers.
+    """What placing an action asks for; empty for one that the project itself registers, or that needs none.
 
     An action that is missing asks for the permission of the plugin it would come from: it may be there tomorrow.
     """
+    spec = registry.actions.get_spec(action)
     is_plugins = any(action in report.actions for report in plugins.reports())
-    if action in registry.actions and not is_plugins:
+    if spec is not None and not (is_plugins and spec.needs_permission):
         return ""
     return f"flowcontrol.{codename(action.partition('.')[0])}"
 
@@ -138,5 +140,5 @@ def create_permissions(using: str = DEFAULT_DB_ALIAS, apps: Apps = installed_app
 
 def _wanted() -> Iterator[tuple[str, str]]:
     for report in plugins.reports():
-        for prefix in {action.partition(".")[0] for action in report.actions}:
+        for prefix in {action.partition(".")[0] for action in report.actions if permission_for(action)}:
             yield codename(prefix), f"Can use actions of {report.label or prefix} in flows"[:255]

@@ -110,12 +110,16 @@ class ActionSpec:
 
     ``path`` is ``package.module:Class`` or the class. ``label`` and ``description`` are what staff read
     before the class is imported; without a label it is the name's last part, spelled out.
+
+    ``needs_permission=False`` is for what only steers the run and computes with what it has: whoever may edit flows may
+    place it. Everything else asks for the permission to use the plugin.
     """
 
     name: str
     path: str | type[BaseAction]
     label: str = ""
     description: str = ""
+    needs_permission: bool = True
 
     def __post_init__(self) -> None:
         known = None if isinstance(self.path, str) else self.path

@@ -6,6 +6,7 @@ from ..lazy import exports
 
 if TYPE_CHECKING:
     from .awaiting import end_event
+    from .clock import Clock
     from .due import Route, Summary, continue_flowruns, count_due, execute_run, routes, seconds_until_due
     from .duties import tidy
     from .operations import Changed, cancel_runs, pause_runs, restart_run, resume_runs
@@ -17,6 +18,7 @@ else:
         __name__,
         {
             "awaiting": ["end_event"],
+            "clock": ["Clock"],
             "due": [
                 "Route",
                 "Summary",
@@ -36,6 +38,7 @@ else:
 
 __all__ = [
     "Changed",
+    "Clock",
     "Fired",
     "Presence",
     "Refused",

@@ -73,6 +73,17 @@ class Calls:
         self._under_way.difference_update(ticket for ticket, _ in found)
         return heard + self._overdue()
 
+    def withdraw(self) -> list[Any]:
+        """Owners of calls that were not begun, and will not be."""
+        owners = []
+        with suppress(Empty):
+            while True:
+                ticket = self._todo.get_nowait()
+                if ticket is not None:
+                    self._under_way.discard(ticket)
+                    owners.append(ticket.owner)
+        return owners
+
     def close(self) -> None:
         """Have the threads end once they have nothing to do."""
         for _ in range(self._threads):

@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.db import connections, router
 from django.db.models import Exists, OuterRef
@@ -17,7 +17,7 @@ from ..registry import actions
 from . import faults, taking
 from .clock import Clock
 
-__all__ = ["Chosen", "Claim", "Share", "claim", "database", "lease_length", "renew"]
+__all__ = ["Chosen", "Claim", "Share", "claim", "claim_time", "database", "lease_length", "renew"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,22 @@ def lease_length() -> timedelta:
     return timedelta(seconds=conf.get("LEASE_SECONDS"))
 
 
+def _new_token() -> str:
+    """Nobody else's, ever; it begins with the second of the claim, for ``claim_time``."""
+    return f"{int(time.time()):08x}{uuid.uuid4().hex[8:]}"
+
+
+def claim_time(token: str) -> datetime:
+    """When the claim with this token was made, by the clock of who made it. For people: nothing is decided by it."""
+    return datetime.fromtimestamp(int(token[:8], 16), UTC)
+
+
 def claim(
     limit: int, clock: Clock, run_ids: Sequence[int] | None = None, *, flow_id: int | None = None
 ) -> list[Claim]:
     """Take up to ``limit`` due runs (of these ids or of this flow, when given), longest due first."""
     faults.reach("claim.before")
-    token = uuid.uuid4().hex
+    token = _new_token()
     connection = connections[database()]
     if run_ids is not None and len(run_ids) == 1 and connection.vendor == "postgresql":
         taken = taking.one_at_once(run_ids[0], token, clock, connection, lease_length())

@@ -21,7 +21,7 @@ from .checkpoints import Checkpoint
 from .claims import Claim, database
 from .clock import Clock, FixedClock
 from .heartbeat import hold, let_go
-from .stretch import Call, Request, Stretch
+from .stretch import Call, NotCalled, Request, Stretch
 from .timelimit import time_limit
 
 __all__ = ["Crew", "Single"]
@@ -180,6 +180,8 @@ class Crew:
 
     def turn(self, patience: float = 0.0) -> None:
         """Go on with every run that can; waits up to ``patience`` seconds for a call when none can."""
+        if self.should_stop():
+            self.ready += [(execution, NotCalled()) for execution in self.calls.withdraw()]
         self.ready += self.calls.answers(0 if self.ready else patience)
         while self.ready:
             ready, self.ready = self.ready, []

@@ -54,7 +54,7 @@ from .cursor import Ending, Position
 from .retries import retry_of
 from .timelimit import StepTimeout, time_limit
 
-__all__ = ["Call", "Request", "Stretch"]
+__all__ = ["Call", "NotCalled", "Request", "Stretch"]
 
 logger = logging.getLogger("flowcontrol.engine")
 
@@ -88,6 +88,10 @@ _D = TypeVar("_D", bound=Decision | None)
 
 #: Where a step led, and what has to be written first; no position: the run is left with that.
 Followed = tuple[Position | None, Checkpoint | None]
+
+
+class NotCalled(Exception):
+    """Thrown in place of an answer: the worker stops, and the call was not begun."""
 
 
 class _StepFailed(Exception):
@@ -135,10 +139,15 @@ class Stretch(Admission):
             if self.visit_count >= slice_end or self.should_stop():
                 yield from self.interrupted(position, most)
                 return
-            if node.is_plain and self.is_first_try(position):
-                position, checkpoint = self.plain_steps(position, slice_end)
-            else:
-                position, checkpoint = yield from self.step(node, position)
+            here = position
+            try:
+                if node.is_plain and self.is_first_try(here):
+                    position, checkpoint = self.plain_steps(here, slice_end)
+                else:
+                    position, checkpoint = yield from self.step(node, here)
+            except NotCalled:
+                yield from self.interrupted(here, most)
+                return
             if checkpoint is not None and not (yield checkpoint):
                 return
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from django.conf import settings
@@ -20,20 +20,24 @@ from django.utils import timezone
 from .. import conf, plugins, registry, vault
 from ..documents import flows_by_credential
 from ..engine import programs
-from ..engine.claims import database
+from ..engine.claims import claim_time, database, lease_length
+from ..engine.clock import Clock
 from ..engine.presence import active_plugins, difference
 from ..engine.statistics import Statistics, statistics
 from ..exceptions import ConfigurationError, FlowcontrolError
-from ..models import Credential, Flow, Trigger
+from ..models import Credential, Flow, FlowRun, RunStatus, Trigger
 from ..models.database import DatabaseNow
 from ..registry import MissingAction
 from ..schedulers import SchedulerHealth, get_scheduler
+from ..sentences import duration
 from ..vault.seals import is_under_first_key
 
 __all__ = ["AREAS", "Finding", "Level", "about_plugins", "diagnose"]
 
 #: Clocks that differ by more are worth a word: dates that Python writes are then ahead of the database's or behind.
 _SKEW_SECONDS = 2.0
+#: A stretch of steps that takes longer is worth a word; so many are told.
+_LONG_HELD, _MOST_HELD = timedelta(hours=1), 20
 
 
 class Level(StrEnum):
@@ -54,18 +58,19 @@ class Finding:
 
 def diagnose() -> Iterator[Finding]:
     """Every area's findings, or that it is well, or why it cannot be looked at."""
+    advice = "See to the database."
     for area, look in AREAS.items():
         try:
             found = list(look())
         except DatabaseError as error:
-            yield Finding(
-                area, Level.ERROR, f"Cannot be looked at: {str(error).strip()}", "See to the database."
-            )
+            yield Finding(area, Level.ERROR, f"Cannot be looked at: {str(error).strip()}", advice)
         except Exception as error:  # noqa: BLE001  whatever is broken there, the other areas are to be looked at
             told = str(error) if isinstance(error, FlowcontrolError) else f"{type(error).__name__}: {error}"
             yield Finding(area, Level.ERROR, f"Cannot be looked at: {told}")
         else:
             yield from found or [Finding(area, Level.OK, "fine")]
+            if found and area == "database":
+                advice = f"First: {found[0].advice}"
 
 
 def _settings() -> Iterator[Finding]:
@@ -79,6 +84,13 @@ def _settings() -> Iterator[Finding]:
             Level.WARNING,
             "USE_TZ is off, so dates are ambiguous twice a year.",
             "Set it to True.",
+        )
+    if not settings.is_overridden("TIME_ZONE"):  # type: ignore[misc]  # documented, and not in the stubs
+        yield Finding(
+            "settings",
+            Level.WARNING,
+            f"TIME_ZONE is not set, so that a wait until 9:00 means 9:00 in {settings.TIME_ZONE}.",
+            "Set it to where the people are about whom the flows are.",
         )
 
 
@@ -185,6 +197,7 @@ def _workers(told: Statistics, health: SchedulerHealth) -> Iterator[Finding]:
 
 
 def _runs() -> Iterator[Finding]:
+    yield from _held()
     told = statistics()
     for blocked in told.blocked:
         yield Finding(
@@ -200,6 +213,26 @@ def _runs() -> Iterator[Finding]:
                 Level.WARNING,
                 f'{flow.failed} runs of "{flow.flow}" failed within 24 hours.',
                 f"manage.py flowcontrol runs --flow {flow.flow} --status failed, then restart them.",
+            )
+
+
+def _held() -> Iterator[Finding]:
+    """Runs that one worker has had in its hands for long: its heartbeat goes on while a step of theirs hangs."""
+    clock = Clock()
+    # Between now and the end of the longest lease: by an index, however many runs wait.
+    leased = FlowRun.objects.using(database()).filter(
+        status=RunStatus.RUNNING, due_at__gt=clock.now(), due_at__lte=clock.after(lease_length())
+    )
+    for token, flow, step in leased.order_by("token").values_list("token", "flow__slug", "step")[:_MOST_HELD]:
+        length = timezone.now() - claim_time(token)
+        if length > _LONG_HELD:
+            at = f' at step "{step}"' if step else ""
+            yield Finding(
+                "runs",
+                Level.WARNING,
+                f'A run of "{flow}" has been executed for {duration(length)} on end; its last checkpoint was{at}.',
+                "Look what its worker does (py-spy dump), and give the step a timeout. Once the worker is killed, "
+                "another one goes on with the run.",
             )
 
 

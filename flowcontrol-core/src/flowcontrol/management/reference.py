@@ -15,7 +15,7 @@ from ..expressions.filters import find_filter
 from ..plugins import PluginReport
 from ..registry import ActionSpec, CredentialKindSpec, MissingAction, import_path
 
-__all__ = ["action_lines", "action_table", "kind_lines", "markdown_table", "plugin_lines"]
+__all__ = ["action_lines", "action_table", "described", "kind_lines", "markdown_table", "plugin_lines"]
 
 #: What the promise of each effect means for whoever uses the action.
 EFFECTS: Mapping[str, str] = {
@@ -69,7 +69,7 @@ def _actions(report: PluginReport) -> Iterator[str]:
     if specs:
         yield from ("## Actions", "", *action_table(specs))
     for spec in specs:
-        yield from ("", f"### {spec.name}", "", f"**{spec.label}.** {spec.description}".rstrip(), "")
+        yield from ("", f"### {spec.name}", "", f"**{spec.label}.** {described(spec)}".rstrip(), "")
         yield from action_lines(spec)
 
 
@@ -77,7 +77,18 @@ def action_table(specs: Iterable[ActionSpec]) -> Iterator[str]:
     """What there is, at a glance, with links to headings that are the actions' names."""
     return markdown_table(
         ["action", "label", "does"],
-        ([f"[`{one.name}`](#{one.name.replace('.', '')})", one.label, one.description] for one in specs),
+        ([f"[`{one.name}`](#{one.name.replace('.', '')})", one.label, described(one)] for one in specs),
+    )
+
+
+def described(spec: ActionSpec) -> str:
+    """What the action does, in the words of its declaration or of its class; or else of the class's docstring."""
+    action = registry.actions.resolve(spec.name)
+    if isinstance(action, MissingAction):
+        return str(spec.description)
+    written = spec.description or action.description
+    return str(
+        written or (inspect.cleandoc(type(action).__doc__ or "").partition("\n\n")[0].replace("\n", " "))
     )
 
 

@@ -4,17 +4,36 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.db import OperationalError, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
-from django.db.models.expressions import Func
+from django.db.models.expressions import Expression
 
-__all__ = ["DatabaseNow", "DocumentField", "PartialIndex", "PartialUnique", "is_deadlock"]
+__all__ = [
+    "DatabaseNow",
+    "DocumentField",
+    "PartialIndex",
+    "PartialUnique",
+    "is_deadlock",
+    "moment_for",
+    "now_of",
+]
 
 #: "Deadlock found" of MySQL and MariaDB, and PostgreSQL's deadlock_detected.
 _MYSQL_DEADLOCK, _POSTGRESQL_DEADLOCK = 1213, "40P01"
+
+#: The present time in SQL, by vendor, and how a given moment is written in its place.
+_NOW = {
+    "postgresql": "STATEMENT_TIMESTAMP()",
+    "mysql": "UTC_TIMESTAMP(6)",
+    # Milliseconds are all that SQLite has. Times are compared as text, and Django writes six digits: with three, a time
+    # would be before its own self once Django has read it and asks for what happened since.
+    "sqlite": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f000', 'NOW')",
+}
+_MOMENT = {"postgresql": "'{}'::timestamptz", "mysql": "CAST('{}' AS DATETIME(6))", "sqlite": "'{}'"}
 
 
 if TYPE_CHECKING:
@@ -46,23 +65,26 @@ class DocumentField(_DocumentText):
         return self.get_prep_value(self.value_from_object(obj)) or ""
 
 
-class DatabaseNow(Func):
+class DatabaseNow(Expression):
     """The database's present time, in UTC. Leases are measured by it, so that no worker's clock matters.
 
     Django's own ``Now`` is the session's local time on MariaDB and MySQL, where Django sets no session time zone.
     """
 
-    template = "STATEMENT_TIMESTAMP()"
     output_field = models.DateTimeField()
 
-    def as_mysql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any) -> Any:
-        return self.as_sql(compiler, connection, template="UTC_TIMESTAMP(6)", **extra)
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Any:
+        return now_of(connection), []
 
-    def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any) -> Any:
-        # Milliseconds are all that SQLite has. Times are compared as text, and Django writes six digits: with three, a
-        # time would be before its own self once Django has read it and asks for what happened since.
-        template = "STRFTIME('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f000', 'NOW')"
-        return self.as_sql(compiler, connection, template=template, **extra)
+
+def now_of(connection: BaseDatabaseWrapper) -> str:
+    """What ``DatabaseNow`` is in a statement for this database."""
+    return _NOW[connection.vendor]
+
+
+def moment_for(connection: BaseDatabaseWrapper, moment: datetime) -> str:
+    """A given moment, to stand in a statement where ``now_of`` stood."""
+    return _MOMENT[connection.vendor].format(connection.ops.adapt_datetimefield_value(moment))
 
 
 def is_deadlock(error: BaseException) -> bool:

@@ -104,7 +104,7 @@ def discover_flow_actions() -> LoadedPlugins:
     return loaded
 
 
-def app_failed(app: str, phase: str, error: Exception) -> None:
+def app_failed(app: str, phase: str, error: BaseException) -> None:
     """The app of a plugin, by the path of its AppConfig, cannot be used: nor can its plugin, then.
 
     Raises ``PluginError`` where this process is to stop at that.

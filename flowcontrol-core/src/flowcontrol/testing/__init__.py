@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING
 from ..lazy import exports
 
 if TYPE_CHECKING:
-    from ..plugins.loader import isolated_plugins
     from .conformance import PackConformance
     from .examination import Result, examine
     from .rules import RULES, NotApplicable, Rule, Subject
-    from .running import Crash, FlowResult, VirtualTime, crash_at, run_flow
+    from .running import Crash, FlowResult, crash_at, isolated_plugins, run_flow
     from .scheduling import SchedulerConformance
+    from .virtual_time import VirtualTime
 else:
     __getattr__ = exports(
         __name__,
@@ -34,7 +34,8 @@ else:
             "examination": ["Result", "examine"],
             "rules": ["RULES", "NotApplicable", "Rule", "Subject"],
             "scheduling": ["SchedulerConformance"],
-            "running": ["Crash", "FlowResult", "VirtualTime", "crash_at", "isolated_plugins", "run_flow"],
+            "running": ["Crash", "FlowResult", "crash_at", "isolated_plugins", "run_flow"],
+            "virtual_time": ["VirtualTime"],
         },
     )
 

@@ -12,9 +12,12 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.util import find_spec
 
 import django
 from django.test.utils import setup_databases, setup_test_environment, teardown_databases
+
+from ..exceptions import FlowcontrolError
 
 __all__ = ["main"]
 
@@ -24,7 +27,15 @@ def main(arguments: Sequence[str]) -> int:
         prog="python -m flowcontrol.testing", description=(__doc__ or "").splitlines()[0]
     )
     parser.add_argument("name", metavar="NAME", help="Name of the plugin, or of its distribution.")
-    parser.add_argument("--samples", metavar="JSON", default="{}", help='{"acme.send": [{"to": "ada"}]}')
+    parser.add_argument(
+        "--samples",
+        metavar="JSON",
+        default="{}",
+        help='{"acme.send": [{"to": "ada"}]}; those not given are taken from flows in the README.',
+    )
+    parser.add_argument(
+        "--rules", metavar="ID", nargs="+", default=[], help="Only these rules: --rules A2 P3"
+    )
     parser.add_argument(
         "--credentials", metavar="JSON", default="{}", help='{"acme.token": {"token": "a sample"}}'
     )
@@ -37,14 +48,18 @@ def main(arguments: Sequence[str]) -> int:
     if not os.environ.get("DJANGO_SETTINGS_MODULE"):
         os.environ["DJANGO_SETTINGS_MODULE"] = "flowcontrol.testing.scratch"
         os.environ.setdefault("FLOWCONTROL_TESTING_PLUGINS", f"{options.name},builtin*")
+    if find_spec("time_machine") is None:
+        parser.error('It needs the extra: pip install "flowcontrol-core[testing]".')
     django.setup()
     setup_test_environment(debug=False)
     databases = setup_databases(verbosity=0, interactive=False)
     try:
         told: int = import_module("flowcontrol.testing.telling").tell(
-            options.name, samples, credentials, as_json=options.as_json
+            options.name, samples, credentials, options.rules, as_json=options.as_json
         )
         return told
+    except FlowcontrolError as error:
+        parser.error(str(error))
     finally:
         teardown_databases(databases, verbosity=0)
 

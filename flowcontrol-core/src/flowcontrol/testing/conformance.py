@@ -38,6 +38,8 @@ class PackConformance:
     not_run: ClassVar[Mapping[str, str]] = {}
     #: Stored configurations of older versions: {name: [(version, config)]}.
     old_configs: ClassVar[Mapping[str, Sequence[tuple[int, Mapping[str, Any]]]]] = {}
+    #: Actions that may touch the world twice without harm, by name, with the reason (rule A15).
+    repeatable: ClassVar[Mapping[str, str]] = {}
     #: Right values of each kind of credential, by its name: {"acme.token": {"token": "a sample"}}. Samples of actions
     #: name the credential that is made of them "acme-token".
     credentials: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
@@ -92,5 +94,12 @@ class PackConformance:
         counts = type(self).count_effects is not PackConformance.count_effects
         count: Callable[[str], int] | None = self.count_effects if counts else None
         return Subject(
-            self.pack, self.samples, self.not_run, self.old_configs, self.prepare, count, self.credentials
+            self.pack,
+            self.samples,
+            self.not_run,
+            self.old_configs,
+            self.prepare,
+            count,
+            repeatable=self.repeatable,
+            credentials=self.credentials,
         )

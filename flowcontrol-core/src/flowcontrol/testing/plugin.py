@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
@@ -10,15 +10,17 @@ from typing import Any
 import pytest
 
 from . import running
-from .running import FlowResult, VirtualTime
+from .running import FlowResult
+from .virtual_time import VirtualTime
 
 __all__ = ["clock", "crash_at", "isolated_plugins", "run_flow"]
 
 
 @pytest.fixture
-def clock() -> VirtualTime:
-    """A clock that stands until it is moved; ``run_flow`` goes by it."""
-    return VirtualTime()
+def clock() -> Iterator[VirtualTime]:
+    """A clock that stands until it is moved: Python's time and flowcontrol's go by it during the test."""
+    with VirtualTime() as clock:
+        yield clock
 
 
 @pytest.fixture
@@ -35,5 +37,5 @@ def crash_at() -> Callable[..., AbstractContextManager[None]]:
 
 @pytest.fixture
 def isolated_plugins() -> Callable[..., AbstractContextManager[Any]]:
-    """``flowcontrol.testing.isolated_plugins``: inside, exactly these plugins are loaded."""
+    """``flowcontrol.testing.isolated_plugins``: inside, exactly these plugins are in use."""
     return running.isolated_plugins

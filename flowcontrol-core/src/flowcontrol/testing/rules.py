@@ -85,6 +85,8 @@ class Subject:
     prepare: Callable[[], None] | None = None
     #: How often an action has touched the world so far, by its name.
     count_effects: Callable[[str], int] | None = None
+    #: Actions that may touch the world twice without harm, by name, and why.
+    repeatable: Mapping[str, str] = field(default_factory=dict)
     #: Right values of each kind of credential, by its name. Samples of actions name the credential ``acme-token`` for
     #: the kind ``acme.token``.
     credentials: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -127,6 +129,10 @@ class Subject:
     @cached_property
     def imported(self) -> Mapping[str, Any]:
         """What importing the hook module does, in a process of its own. Raises ``NotApplicable`` without one."""
+        return self.import_anew()
+
+    def import_anew(self) -> Mapping[str, Any]:
+        """The same once more: how long it takes depends on what else the machine does."""
         module = self.installed.module if self.installed else ""
         if not module:
             raise NotApplicable("the pack has no hook module")
@@ -148,18 +154,39 @@ class Subject:
 #: Variables without which Python may not start.
 _KEPT = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR")
 
-#: Prints, as JSON: the milliseconds, the modules it brings, threads and variables that are there afterwards.
+#: Prints, as JSON: the milliseconds, the modules it brings, threads and variables that are there afterwards, and what
+#: it does to the world.
 _IMPORT = """
 import json, os, sys, threading, time
 import flowcontrol.hookspecs, flowcontrol.registry
+
+does, WRITES = [], os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
+FILES = {"os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate", "os.link", "os.symlink", "os.chmod"}
+PROCESSES = {"subprocess.Popen", "os.system", "os.posix_spawn", "os.fork", "os.exec"}
+
+def hear(event, arguments):
+    what = arguments[0] if arguments else ""
+    # Python's own copies of what it compiled are nobody's effect.
+    if event == "open" and arguments[2] & WRITES and isinstance(what, str) and "__pycache__" not in what:
+        does.append(f"writes the file {what}")
+    elif event in FILES and "__pycache__" not in str(what):
+        does.append(f"changes the file {what} ({event})")
+    elif event in PROCESSES:
+        does.append(f"starts the process {what}".rstrip())
+    elif event in ("socket.connect", "socket.bind"):
+        does.append(f"opens a connection ({event}: {arguments[-1]})")
+
+sys.addaudithook(hear)
 before, environment = set(sys.modules), dict(os.environ)
 began = time.perf_counter()
 __import__(sys.argv[1])
+done = (time.perf_counter() - began) * 1000
 print(json.dumps({
-    "ms": (time.perf_counter() - began) * 1000,
+    "ms": done,
     "modules": sorted(set(sys.modules) - before),
     "threads": threading.active_count() - 1,
     "environment": sorted(name for name in {**environment, **os.environ}
                           if environment.get(name) != os.environ.get(name)),
+    "does": does[:5],
 }))
 """

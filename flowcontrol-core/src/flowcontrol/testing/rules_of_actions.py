@@ -21,7 +21,7 @@ from ..masking import MASK
 from .rules import SECRET_NAMES, NotApplicable, Subject, rule
 from .rules_of_credentials import save_samples
 from .running import FlowResult, crash_at, run_flow
-from .watching import Interruption, touched_by
+from .watching import Interruption, keys_read, touched_by
 
 #: Of each sample so many lines are tried for what happens when the time is up there.
 _LINES = 30
@@ -352,6 +352,32 @@ def answering(subject: Subject) -> Iterator[str]:
                 if raised:
                     yield f"{name}: with {value!r} as {key}: {raised[0]}"
                     break
+
+
+@rule(
+    "A15",
+    "An action that touches the world sends its idempotency key along",
+    why="Between the call and its checkpoint a worker can die: then it is called again, and only the key tells.",
+    fix="Send context.idempotency_key, or look by it whether it was done; name in repeatable what does no harm twice.",
+    is_must=False,
+    needs_database=True,
+)
+def keyed(subject: Subject) -> Iterator[str]:
+    if subject.count_effects is not None:
+        raise NotApplicable("its effects are counted, see A9")
+    external = [
+        (name, config)
+        for name, config in _to_run(subject)
+        if subject.actions[name].effect is Effect.EXTERNAL and name not in subject.repeatable
+    ]
+    if not external:
+        raise NotApplicable("none of its actions that are run here touches the world, or may do so but once")
+    asks = dict.fromkeys((name for name, _ in external), False)
+    for name, config in external:
+        with keys_read() as read:
+            _run(name, config)
+        asks[name] = asks[name] or bool(read)
+    yield from (f"{name} never asks for its idempotency key." for name, does in asks.items() if not does)
 
 
 class _heard(logging.Handler):  # noqa: N801  reads as a context manager

@@ -9,8 +9,10 @@ from pathlib import Path
 from django.core import checks
 from django.core.management import CommandError, call_command
 
+from ..exceptions import FlowcontrolError
 from ..packs import PackConfig
 from .rules import NotApplicable, Subject, rule
+from .switched_off import without
 
 
 @rule(
@@ -103,3 +105,18 @@ def checked(subject: Subject) -> Iterator[str]:
     for message in checks.run_checks(app_configs=[subject.config]):
         if message.level >= checks.ERROR and subject.config.label in f"{message.obj} {message.msg}":
             yield str(message)
+
+
+@rule(
+    "D7",
+    "While it is switched off, the checks, the admin and deleting work",
+    why="A project that takes a pack off its list has its tables and its runs still; they must stand in nobody's way.",
+    fix="Bind nothing to flowcontrol's tables, in SQL neither, and have nothing outside the pack rely on it.",
+)
+def missable(subject: Subject) -> Iterator[str]:
+    if not (subject.installed and subject.installed.app and subject.installed.distribution):
+        raise NotApplicable("the pack has no app")
+    try:
+        yield from without(subject.installed.name, subject.samples, subject.credentials)
+    except FlowcontrolError as error:
+        raise NotApplicable(f"it cannot be used in a project that has nothing but it: {error}") from error

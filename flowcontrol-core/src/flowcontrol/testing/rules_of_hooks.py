@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from importlib import import_module
 
 from django.apps import apps
 
 from .. import API_VERSION, registry
-from ..exceptions import CredentialKindMissing
+from ..documents import parse_yaml, validate
+from ..exceptions import CredentialKindMissing, DocumentError
 from ..expressions.filters import find_filter
 from ..models import Credential, FlowRun, Trigger
 from ..plugins.report import Problem
 from ..registry import MissingAction
+from .examples import actions_in, flows_in, readme
 from .rules import NotApplicable, Subject, rule
 
 
@@ -116,6 +119,49 @@ def told(subject: Subject) -> Iterator[str]:
     for name, action in subject.actions.items():
         if not (action.description or type(action).__doc__):
             yield f"{name} has neither a description nor a docstring."
+
+
+@rule(
+    "H7",
+    "It declares each name once",
+    why="Of two declarations of one name nobody knows which counts, the next reader of the code least of all.",
+    fix="Delete one of them.",
+)
+def once(subject: Subject) -> Iterator[str]:
+    for kind in ("actions", "triggers", "filters", "schedulers"):
+        declared = Counter(getattr(subject.report, kind, ()))
+        yield from (f"{name} is declared {count} times." for name, count in declared.items() if count > 1)
+
+
+@rule(
+    "H8",
+    "Its README shows a flow with one of its actions, and the flow is right",
+    why="An example is what people copy first; one that nothing reads is wrong after the next change.",
+    fix="Put a whole flow (flowcontrol: 1 …) into the README that pyproject.toml names.",
+    is_must=False,
+    needs_database=True,
+)
+def shown(subject: Subject) -> Iterator[str]:
+    if not subject.actions:
+        raise NotApplicable("it brings no actions")
+    found = False
+    for text in flows_in(readme(subject)):
+        try:
+            documents = parse_yaml(text)
+        except DocumentError as error:
+            yield f"A flow in its README cannot be read: {error}"
+            continue
+        for document in documents:
+            found = found or not subject.actions.keys().isdisjoint(actions_in(document))
+            yield from (
+                f"A flow in its README: {problem.path}: {problem.message}"
+                for problem in validate(document)
+                # What it is about, and what starts it, are things of the reader's project.
+                if problem.level == "error"
+                and problem.path.startswith(("steps", "flowcontrol", "slug", "name"))
+            )
+    if not found:
+        yield "No flow in its README has one of its actions."
 
 
 @rule(

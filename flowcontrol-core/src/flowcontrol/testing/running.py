@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Model
-from django.utils import timezone
+from django.db.models import Min, Model
 
 from .. import conf
 from ..documents import import_flow
@@ -19,9 +18,11 @@ from ..management.output import columns
 from ..management.subcommands.runs import record_line
 from ..models import FlowRun
 from ..models.records import StepRecord
-from ..plugins.loader import isolated_plugins
+from ..plugins import LoadedPlugins, loader
+from ..plugins.entry_points import installed_plugins
+from .virtual_time import VirtualTime, clock_in_force
 
-__all__ = ["Crash", "FlowResult", "VirtualTime", "crash_at", "isolated_plugins", "run_flow"]
+__all__ = ["Crash", "FlowResult", "crash_at", "isolated_plugins", "run_flow"]
 
 #: A flow that waits more often than this does not come to its end.
 _MOST_WAITS = 1_000
@@ -31,31 +32,16 @@ class Crash(BaseException):
     """The worker died here. No code of an action can catch it and go on."""
 
 
-class VirtualTime:
-    """A clock that stands until it is moved. It begins at the present: what a test starts is due at once."""
-
-    def __init__(self) -> None:
-        self.now: datetime = timezone.now() + timedelta(seconds=1)
-
-    def move(self, *, to: datetime | None = None, **length: float) -> None:
-        """Move it on: ``move(hours=3)`` as in ``timedelta``, or ``move(to=aware_date)``.
-
-        Raises ``ValueError`` for a date without a time zone, and for one that is past.
-        """
-        then = to if to is not None else self.now + timedelta(**length)
-        if timezone.is_naive(then):
-            raise ValueError(f"The date {then} has no time zone; use an aware datetime.")
-        if then < self.now:
-            raise ValueError(f"It is {self.now} already; a clock does not go back to {then}.")
-        self.now = then
-
-
 class FlowResult:
-    """A run as it was left. Shown in a failed assertion, it tells every step."""
+    """A run as it was left. Shown in a failed assertion, it tells every step.
 
-    def __init__(self, run: FlowRun, clock: VirtualTime) -> None:
+    Made of a run that something else started, a trigger for example, ``go_on()`` runs it in the same way. Without a
+    ``clock`` it goes by the one in force, or by one of its own.
+    """
+
+    def __init__(self, run: FlowRun, clock: VirtualTime | None = None) -> None:
         self.run = run
-        self.clock = clock
+        self.clock = clock or clock_in_force() or VirtualTime()
 
     @property
     def status(self) -> str:
@@ -78,9 +64,16 @@ class FlowResult:
         """Ids of the steps in the order in which they were reached."""
         return [record.step for record in self.records if record.phase == "run"]
 
-    def go_on(self) -> FlowResult:
-        """Execute what is due by now, through all waits for a time: after an event, or after moving the clock."""
-        _execute(self.run, self.clock)
+    def go_on(self, *, until: datetime | timedelta | None = None) -> FlowResult:
+        """Execute what is due, through all waits for a time, those of runs that it started included.
+
+        ``until`` is as in ``run_flow``.
+        """
+        last = self.clock.now + until if isinstance(until, timedelta) else until
+        with self.clock:
+            _execute(self.run, self.clock, last)
+            if last is not None and not self.run.is_ended:
+                self.clock.move(to=last)
         return self
 
     def __str__(self) -> str:
@@ -98,21 +91,26 @@ def run_flow(
     obj: Model | None = None,
     state: Mapping[str, Any] | None = None,
     clock: VirtualTime | None = None,
+    until: datetime | timedelta | None = None,
     status: str | None = "completed",
 ) -> FlowResult:
     """Run these steps (or this document) in the test's database, through all waits for a time.
 
-    The run is left when it has ended, or waits for an event; ``result.go_on()`` goes on with it. Where the worker
-    dies (see ``crash_at``), another one goes on once the lease has passed. Raises ``AssertionError``, telling the run
-    step by step, when it was left in another ``status``; None accepts any. Raises ``DocumentError`` for a document
-    that is wrong.
+    Everything goes by ``clock`` meanwhile, which waits move; without one by the clock in force, or one of its own. The
+    run is left when it has ended, or waits for nothing but an event. With ``until``, a date or a length, it is left at
+    that time of the clock at the latest: to fire an event while a longer wait lasts. ``result.go_on()`` goes on with
+    it. Where the worker dies (see ``crash_at``), another one goes on once the lease has passed.
+
+    Raises ``AssertionError``, telling the run step by step, when it was left in another ``status``; None accepts any.
+    Raises ``DocumentError`` for a document that is wrong.
     """
     flow = {"flowcontrol": 1, "slug": f"test-{secrets.token_hex(6)}", "name": "Test", "steps": list(steps)}
-    imported = import_flow({**flow, **(document or {})})
-    started = start_flow(imported, obj, state)
-    if not isinstance(started, Started):
-        raise AssertionError(f"The flow was not started: {started.detail}")
-    result = FlowResult(started.run, clock or VirtualTime()).go_on()
+    clock = clock or clock_in_force() or VirtualTime()
+    with clock:
+        started = start_flow(import_flow({**flow, **(document or {})}), obj, state)
+        if not isinstance(started, Started):
+            raise AssertionError(f"The flow was not started: {started.detail}")
+        result = FlowResult(started.run, clock).go_on(until=until)
     if status is not None and result.status != status:
         raise AssertionError(f"The run was to be {status}, and is {result.status}.\n{result}")
     return result
@@ -147,15 +145,38 @@ def crash_at(point: str, nth: int = 1) -> Iterator[None]:
         )
 
 
-def _execute(run: FlowRun, clock: VirtualTime) -> None:
+@contextmanager
+def isolated_plugins(plugins: Sequence[str] = ()) -> Iterator[LoadedPlugins]:
+    """Inside, exactly these plugins are in use, written as in ``PLUGINS``; afterwards everything is as before.
+
+        with isolated_plugins(["builtin", "shop.workflows"]) as loaded:
+            assert loaded.report("builtin").is_active
+
+    Without any it is the core alone. What apps of the project registered stays. Apps with models stay installed.
+    """
+    with loader.isolated_plugins(installed_plugins(), plugins) as loaded:
+        yield loaded
+
+
+def _execute(run: FlowRun, clock: VirtualTime, last: datetime | None) -> None:
     for _ in range(_MOST_WAITS):
         run.refresh_from_db()
-        if run.due_at is None:
+        due_at = None if run.is_ended else _next_due(run)
+        if due_at is None or (last is not None and due_at > last):
             return
-        clock.now = max(clock.now, run.due_at)
+        clock.move(to=max(clock.now, due_at))
         try:
             continue_flowruns(now=clock.now)
         except Crash:
             # Whoever comes next has to wait for the lease to pass.
             clock.move(seconds=conf.get("LEASE_SECONDS") + 1)
     raise AssertionError(f"The run does not come to its end.\n{FlowResult(run, clock)}")
+
+
+def _next_due(run: FlowRun) -> datetime | None:
+    """When the run, or one of those that it started, is due; None when all wait for something else than the time."""
+    family = generation = [run.pk]
+    while generation := list(FlowRun.objects.filter(parent__in=generation).values_list("pk", flat=True)):
+        family = [*family, *generation]
+    due: datetime | None = FlowRun.objects.filter(pk__in=family).aggregate(due=Min("due_at"))["due"]
+    return due

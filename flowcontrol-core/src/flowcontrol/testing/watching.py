@@ -14,9 +14,10 @@ from django.db import connections
 
 from ..base import BaseAction
 from ..engine.claims import database
+from ..engine.context import StepContext
 from ..engine.timelimit import StepTimeout
 
-__all__ = ["Interruption", "touched_by"]
+__all__ = ["Interruption", "keys_read", "touched_by"]
 
 _METHODS = ("run", "after_branch", "after_wait", "after_failure")
 #: Events of ``sys.addaudithook`` by which something leaves this process.
@@ -75,6 +76,20 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     if event in _WORLD:
         for watcher in [*_watchers]:
             watcher(event, arguments)
+
+
+@contextmanager
+def keys_read() -> Iterator[list[str]]:
+    """Lists the idempotency keys for which actions ask meanwhile."""
+    read: list[str] = []
+    tell: Callable[[StepContext], str] = vars(StepContext)["idempotency_key"].fget
+
+    def ask(context: StepContext) -> str:
+        read.append(tell(context))
+        return read[-1]
+
+    with mock.patch.object(StepContext, "idempotency_key", property(ask)):
+        yield read
 
 
 class Interruption:

@@ -9,6 +9,7 @@ from ...base import BaseAction
 from ...registry import ActionSpec, MissingAction
 from ...registry import actions as registered
 from ..output import Console, table
+from ..reference import described
 
 __all__ = ["actions"]
 
@@ -36,7 +37,7 @@ def _told(spec: ActionSpec, action: BaseAction | MissingAction) -> dict[str, Any
     return {
         "name": spec.name,
         "label": str(spec.label),
-        "description": str(spec.description),
+        "description": described(spec),
         "provider": registered.provider(spec.name),
         "path": spec.path_text,
         "effect": known.effect.value if known else "",

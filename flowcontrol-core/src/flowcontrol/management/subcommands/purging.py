@@ -73,6 +73,11 @@ def _app_of(report: PluginReport) -> AppConfig | None:
         return None
     found = (one for one in apps.get_app_configs() if _path(one) == report.app)
     config = next(found, None)
+    if config is None and report.problem is not None:
+        raise CannotPurge(
+            f"{report.app} cannot be used, so its migrations cannot be run backwards: {report.reason} Install a "
+            f"version of {report.distribution} that works, for this one command."
+        )
     if config is None:
         raise CannotPurge(
             f"{report.app} is not in INSTALLED_APPS, so its migrations cannot be run backwards. Switch the plugin on "

@@ -301,7 +301,19 @@ def test(options: argparse.Namespace, rest: Sequence[str]) -> int:
 def pytest(environment: Environment, rest: Sequence[str], database: str, runner: Sequence[str] = ()) -> int:
     note(f"pytest on {database}")
     return run(
-        [environment.python, *runner, "-m", "pytest", *PROCESSES, *rest],
+        # A folder may have settings of its own (a pack made with the template), which know nothing of this database.
+        [
+            environment.python,
+            *runner,
+            "-m",
+            "pytest",
+            "-c",
+            ROOT / "pyproject.toml",
+            "--rootdir",
+            ROOT,
+            *PROCESSES,
+            *rest,
+        ],
         env={"FLOWCONTROL_TEST_DATABASE": database},
         check=False,
     )

@@ -56,10 +56,26 @@ def _silent_files(root: Path, together: Iterable[str]) -> Iterable[str]:
                 yield f"{name} has no test that is collected with everything"
 
 
+def _settings(root: Path) -> list[str]:
+    """The repository's own: a pack made with the template has some, which hold where it is alone."""
+    file = root / "pyproject.toml"
+    return ["-c", str(file), "--rootdir", str(root)] if file.exists() else []
+
+
 def _collected(root: Path, *arguments: str) -> list[str]:
     """Node ids that pytest collects with these arguments, in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *arguments],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            *_settings(root),
+            "--collect-only",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            *arguments,
+        ],
         cwd=root,
         env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
         capture_output=True,

@@ -260,7 +260,9 @@ def test_keys_of_the_environment_take_the_place_of_those_of_the_settings(
     assert conf.credential_keys() == (KEYS[1], KEYS[0])
 
 
-@pytest.mark.parametrize("wrong", ["hunter2-is-no-key", KEYS[0], [KEYS[0][:-4]], [b"x"]])
+@pytest.mark.parametrize(
+    "wrong", ["hunter2-is-no-key", KEYS[0], [KEYS[0][:-4]], [b"x"]], ids=["word", "text", "short", "bytes"]
+)
 def test_a_key_that_is_none_is_refused_and_not_repeated(wrong: Any) -> None:
     with override_settings(FLOWCONTROL={"CREDENTIAL_KEYS": wrong}):
         with pytest.raises(ConfigurationError, match=r"CREDENTIAL_KEYS.* has to be a list of keys") as caught:

@@ -30,6 +30,7 @@ from flowcontrol.engine import (
 from flowcontrol.engine.deadlocks import repeated
 from flowcontrol.exceptions import DocumentError
 from flowcontrol.models import Event, Flow, FlowRun, Trigger
+from flowcontrol.models.database import DatabaseNow
 
 
 @pytest.fixture(autouse=True)
@@ -263,6 +264,16 @@ def test_a_sent_event_wakes_who_waits_for_it_and_starts_nothing() -> None:
         ("waiting", {}),
     ], "what came before a run was made is not its own"
     assert FlowRun.objects.count() == 2
+
+
+@pytest.mark.django_db
+@pytest.mark.every_database
+def test_a_time_of_the_database_is_not_before_itself_once_it_was_read() -> None:
+    """What happened in the moment in which a run was made happened since: SQLite compares times as text."""
+    made = Event.objects.create(name="test.ping", created_at=DatabaseNow())
+    made.refresh_from_db()
+    at_that_time = Event.objects.filter(created_at__gte=made.created_at, created_at__lte=made.created_at)
+    assert at_that_time.get() == made
 
 
 # -- the caller's transaction ----------------------------------------------------------------------------------

@@ -52,6 +52,7 @@ def opened(browser: Browser, width: int, scheme: Literal["light", "dark"]) -> tu
 
 
 def is_within(page: Page) -> bool:
+    page.wait_for_load_state("load")
     return bool(page.evaluate("document.scrollingElement.scrollWidth <= innerWidth"))
 
 

@@ -29,8 +29,9 @@ _MYSQL_DEADLOCK, _POSTGRESQL_DEADLOCK = 1213, "40P01"
 _NOW = {
     "postgresql": "STATEMENT_TIMESTAMP()",
     "mysql": "UTC_TIMESTAMP(6)",
-    # Milliseconds are all that SQLite has; as text they sort right beside Django's microseconds.
-    "sqlite": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW')",
+    # Milliseconds are all that SQLite has. Times are compared as text, and Django writes six digits: with three, a time
+    # would be before its own self once Django has read it and asks for what happened since.
+    "sqlite": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f000', 'NOW')",
 }
 _MOMENT = {"postgresql": "'{}'::timestamptz", "mysql": "CAST('{}' AS DATETIME(6))", "sqlite": "'{}'"}
 

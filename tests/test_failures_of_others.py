@@ -218,6 +218,7 @@ def test_no_hook_module_of_ours_imports_models() -> None:
 def test_the_template_refuses_no_version_by_a_list_of_its_own() -> None:
     """One that names the versions of Django it allows is broken by each release of Django."""
     for hook in (ROOT / "cookiecutter-action" / "hooks").glob("*.py"):
-        text = hook.read_text(encoding="utf-8").lower()
+        # A name that is reserved, and no version.
+        text = hook.read_text(encoding="utf-8").lower().replace('"django_tasks"', "")
         assert "django" not in text
         assert "version_info" not in text

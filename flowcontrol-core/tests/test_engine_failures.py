@@ -10,13 +10,22 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from engine_actions import ACTIONS, CALLS, Decide
 from flowcontrol import registry
 from flowcontrol.base import BaseAction, Effect, Wait
 from flowcontrol.documents import import_flow
-from flowcontrol.engine import continue_flowruns, execute_run, fire_trigger, restart_run, start_flow
+from flowcontrol.engine import (
+    continue_flowruns,
+    execute_run,
+    fire_trigger,
+    heartbeat,
+    restart_run,
+    start_flow,
+)
 from flowcontrol.engine.awaiting import wake_missed
 from flowcontrol.engine.claims import Share
 from flowcontrol.engine.clock import Clock
@@ -286,6 +295,43 @@ def test_a_flood_of_one_flow_does_not_keep_another_one_waiting_and_the_higher_pr
     assert slugs[1].count("other") == 1
     assert slugs[1].count("flood") == 6, "nothing is left empty"
     assert set(slugs[2]) == {"flood"}
+
+
+@pytest.mark.every_database
+def test_many_crowded_flows_take_turns_and_on_postgresql_that_costs_no_statement_for_each() -> None:
+    slugs = [f"crowd{number}" for number in range(30)]
+    for slug in slugs:
+        flow({"id": "c", "action": "test.count"}, slug=slug)
+    for _ in range(3):
+        for slug in slugs:
+            start(slug)
+    share, turns = Share(), []
+    share.claim(10, Clock())
+    for _ in range(4):
+        with CaptureQueriesContext(connection) as captured:
+            turns.append([claim.run.flow_id for claim in share.claim(20, Clock())])
+        if connection.vendor == "postgresql":
+            # Which flows have due runs, and those of twenty of them.
+            assert len(captured) == 2
+    assert [len(set(each)) for each in turns[:3]] == [20, 20, 20], "one of each, and nobody twice"
+    assert len({*turns[0], *turns[1]}) == 30, "who had no turn is next"
+    assert sum(map(len, turns)) == 80
+    assert FlowRun.objects.filter(status="running").count() == 90
+
+
+def test_the_leases_of_runs_that_were_claimed_flow_by_flow_are_all_kept() -> None:
+    kept: list[bool] = []
+
+    def look(context: Any) -> None:
+        kept.append(any(context.run_id in held for held in heartbeat._heartbeat.held.values()))
+
+    for slug in ("one", "two", "three"):
+        flow({"id": "d", "action": "test.decide"}, slug=slug, queue="q")
+        start(slug)
+    Decide.answer["d"] = look
+    continue_flowruns(queues=["q"])
+    assert kept == [True, True, True]
+    assert heartbeat._heartbeat.held == {}
 
 
 def test_a_worker_of_one_queue_leaves_the_others_alone() -> None:

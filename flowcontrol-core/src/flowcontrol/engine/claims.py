@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.db import connections, router
 from django.db.models import Exists, OuterRef
 
 from .. import conf
 from ..models import Flow, FlowRun
+from ..models.run import FlowRunQuerySet
 from ..registry import actions
 from . import faults, taking
 from .clock import Clock
@@ -54,18 +57,29 @@ def claim(
     limit: int, clock: Clock, run_ids: Sequence[int] | None = None, *, flow_id: int | None = None
 ) -> list[Claim]:
     """Take up to ``limit`` due runs (of these ids or of this flow, when given), longest due first."""
-    faults.reach("claim.before")
-    token = _new_token()
     connection = connections[database()]
     if run_ids is not None and len(run_ids) == 1 and connection.vendor == "postgresql":
-        taken = taking.one_at_once(run_ids[0], token, clock, connection, lease_length())
-    else:
-        due = FlowRun.objects.using(connection.alias).due(clock.now()).needing_only(actions.names())
-        if flow_id is not None:
-            due = due.filter(flow_id=flow_id)
-        if run_ids is not None:
-            due = due.filter(pk__in=run_ids)
-        taken = taking.take(due, limit, token, clock, lease_length(), run_ids)
+        one = run_ids[0]
+        return _claimed(
+            clock, lambda token: taking.one_at_once(one, token, clock, connection, lease_length())
+        )
+    due = _due(clock)
+    if flow_id is not None:
+        due = due.filter(flow_id=flow_id)
+    if run_ids is not None:
+        due = due.filter(pk__in=run_ids)
+    return _claimed(clock, lambda token: taking.take(due, limit, token, clock, lease_length(), run_ids))
+
+
+def _due(clock: Clock) -> FlowRunQuerySet:
+    return FlowRun.objects.using(database()).due(clock.now()).needing_only(actions.names())
+
+
+def _claimed(clock: Clock, take: Callable[[str], list[Any]]) -> list[Claim]:
+    """What is taken under a new token."""
+    faults.reach("claim.before")
+    token = _new_token()
+    taken = take(token)
     # After the claim, so that the time told from here is never ahead of the database's.
     started = time.monotonic()
     if taken:
@@ -116,17 +130,13 @@ class Share:
     def _one_turn_each(self, flow_ids: list[int], limit: int, taken: list[Claim], clock: Clock) -> list[int]:
         """Take an even share from each; returns the flows that may have more."""
         share = -(-(limit - len(taken)) // len(flow_ids))
-        hungry: list[int] = []
-        for flow_id in flow_ids:
-            wanted = min(share, limit - len(taken))
-            if not wanted:
-                break
-            got = claim(wanted, clock, flow_id=flow_id)
-            taken += got
-            self._last = flow_id
-            if len(got) == wanted:
-                hungry.append(flow_id)
-        return hungry
+        took = _in_one if taking.can_take_turns(database()) else _one_by_one
+        got = took(flow_ids, share, limit - len(taken), clock)
+        taken += got
+        counts = Counter(each.run.flow_id for each in got)
+        if got:
+            self._last = got[-1].run.flow_id
+        return [flow_id for flow_id in flow_ids if counts[flow_id] == share]
 
     def _due_flows(self, clock: Clock) -> list[list[int]]:
         """Flows that have due runs: the highest priority first, and among equals those after the last one."""
@@ -138,6 +148,25 @@ class Share:
         for pk, priority in flows.order_by("-priority", "pk").values_list("pk", "priority"):
             by_priority.setdefault(priority, []).append(pk)
         return [sorted(ids, key=lambda pk: (pk <= self._last, pk)) for ids in by_priority.values()]
+
+
+def _in_one(flow_ids: list[int], share: int, limit: int, clock: Clock) -> list[Claim]:
+    due, place = _due(clock), {flow_id: place for place, flow_id in enumerate(flow_ids)}
+
+    def take(token: str) -> list[Any]:
+        taken = taking.in_turns(due, flow_ids, share, limit, token, clock, lease_length())
+        return sorted(taken, key=lambda run: place[run.flow_id])
+
+    return _claimed(clock, take)
+
+
+def _one_by_one(flow_ids: list[int], share: int, limit: int, clock: Clock) -> list[Claim]:
+    got: list[Claim] = []
+    for flow_id in flow_ids:
+        if len(got) >= limit:
+            break
+        got += claim(min(share, limit - len(got)), clock, flow_id=flow_id)
+    return got
 
 
 def renew(token: str, run_ids: Sequence[int]) -> int:

@@ -102,9 +102,8 @@ class Single:
         """The runs as they were left; fewer than the claims when it had to stop."""
         if not claims:
             return []
-        token = claims[0].token
         executions: list[_Execution] = []
-        hold(token, [each.run.pk for each in claims])
+        tokens = _held(claims)
         try:
             waits_since = time.monotonic()
             for index, claim in enumerate(claims):
@@ -119,7 +118,8 @@ class Single:
                     waits_since = time.monotonic()
             self.flush()
         finally:
-            let_go(token)
+            for token in tokens:
+                let_go(token)
         return [each.left for each in executions]
 
     def drive(self, execution: _Execution) -> None:
@@ -175,8 +175,7 @@ class Crew:
         for claim in claims:
             self.held[claim.token] += 1
             self.ready.append((_Execution(claim, self.clock, self.should_stop), None))
-        for token in {claim.token for claim in claims}:
-            hold(token, [claim.run.pk for claim in claims if claim.token == token])
+        _held(claims)
 
     def turn(self, patience: float = 0.0) -> None:
         """Go on with every run that can; waits up to ``patience`` seconds for a call when none can."""
@@ -208,6 +207,14 @@ class Crew:
         self.calls.close()
         for token in self.held:
             let_go(token)
+
+
+def _held(claims: Sequence[Claim]) -> set[str]:
+    """Have the leases of these kept, which may be of several tokens; returns which."""
+    tokens = {claim.token for claim in claims}
+    for token in tokens:
+        hold(token, [claim.run.pk for claim in claims if claim.token == token])
+    return tokens
 
 
 def hand_back(claims: Sequence[Claim], clock: Clock) -> None:

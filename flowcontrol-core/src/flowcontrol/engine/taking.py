@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.expressions import RawSQL
 from django.db.models.sql import UpdateQuery
 
 from ..models import FlowRun
@@ -24,7 +25,7 @@ from ..models.run import FlowRunQuerySet
 from . import transitions
 from .clock import Clock
 
-__all__ = ["one_at_once", "take"]
+__all__ = ["can_take_turns", "in_turns", "one_at_once", "take"]
 
 _runs = Reader(FlowRun)
 _TABLE = FlowRun._meta.db_table
@@ -68,11 +69,41 @@ def one_at_once(
 
 def _at_once(due: FlowRunQuerySet, limit: int, token: str, clock: Clock, lease: timedelta) -> list[Any]:
     """Look, lock and claim in one statement. Workers look at once; each gets others than those that one is taking."""
-    connection = connections[due.db]
-    chosen, which = due.values("id", "due_at", "claim_count")[:limit].query.sql_with_params()
-    update, values = _update(due.db, clock, lease, is_one=False)
+    looked, which = due.values("id", "due_at", "claim_count")[:limit].query.sql_with_params()
+    return _picked_at_once(f"{looked} FOR UPDATE SKIP LOCKED", which, due.db, token, clock, lease)
+
+
+def can_take_turns(alias: str) -> bool:
+    """Whether ``in_turns`` can be used with the database of this alias."""
+    return connections[alias].vendor == "postgresql"
+
+
+def in_turns(
+    due: FlowRunQuerySet,
+    flow_ids: Sequence[int],
+    share: int,
+    limit: int,
+    token: str,
+    clock: Clock,
+    lease: timedelta,
+) -> list[Any]:
+    """Up to ``share`` due runs of one flow after the other until there are ``limit``, all in one statement."""
+    of_flow = due.filter(flow_id=RawSQL("turn.flow_id", []))
+    looked, which = of_flow.values("id", "due_at", "claim_count")[:share].query.sql_with_params()
+    picked = (
+        "SELECT found.* FROM unnest(%s::bigint[]) AS turn(flow_id) "  # noqa: S608  the ORM's, and constants
+        f"CROSS JOIN LATERAL ({looked} FOR UPDATE SKIP LOCKED) AS found LIMIT %s"
+    )
+    return _picked_at_once(picked, [list(flow_ids), *which, limit], due.db, token, clock, lease)
+
+
+def _picked_at_once(
+    picked: str, which: Sequence[Any], alias: str, token: str, clock: Clock, lease: timedelta
+) -> list[Any]:
+    connection = connections[alias]
+    update, values = _update(alias, clock, lease, is_one=False)
     sql = (
-        f"WITH picked AS MATERIALIZED ({chosen} FOR UPDATE SKIP LOCKED), "  # noqa: S608  the ORM's, and constants
+        f"WITH picked AS MATERIALIZED ({picked}), "  # noqa: S608  the ORM's, and constants
         "placed AS (SELECT id, claim_count, row_number() OVER (ORDER BY due_at, id) AS place FROM picked), "
         "bound AS (SELECT CASE min(place) WHEN 1 THEN 1 ELSE min(place) - 1 END AS last "
         "FROM placed WHERE claim_count > 0), "

@@ -19,7 +19,7 @@ from flowcontrol.engine import continue_flowruns, tidy
 from flowcontrol.models import Event, FlowRun
 from webhook_world import OLD, SECRET, SENDERS, Message, endpoint, listening, message, post, project, url_of
 
-from flowcontrol_actions_http import pruning, replies, verification, webhooks
+from flowcontrol_actions_http import normaliser, pruning, reading, replies, verification, webhooks
 from flowcontrol_actions_http.models import Call, Endpoint, Reply
 
 __all__ = ["project"]
@@ -368,6 +368,40 @@ def test_a_body_that_is_too_large_is_not_read_whoever_sends_it(token: str) -> No
     assert not Call.objects.exists()
 
 
+#: Bodies that are refused, and would be taken if nobody looked through them.
+HOSTILE_BODIES = {
+    "a key twice": b'{"amount": 1, "amount": 1000}',
+    "a number beyond 2^63": b'{"amount": 9223372036854775808}',
+    "too many keys": json.dumps(dict.fromkeys(map(str, range(10_001)), 1)).encode(),
+    "half a character": rb'{"name": "\ud800"}',
+    "NUL": rb'{"name": "a\u0000b"}',
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE_BODIES.values(), ids=HOSTILE_BODIES)
+def test_a_body_that_would_do_harm_later_is_refused_and_would_be_taken_without_the_guard(
+    body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listening()
+    one = endpoint()
+    refused = post(one, message("standard", body=body))
+    assert refused.status_code == 400
+    assert not FlowRun.objects.exists()
+
+    monkeypatch.setattr(normaliser, "_load", json.loads)
+    monkeypatch.setattr(normaliser, "checked", lambda value: value)
+    assert post(one, message("standard", body=body, id_="again")).status_code == 202
+    assert FlowRun.objects.count() == 1
+
+
+def test_a_body_of_any_size_would_be_read_without_the_guard(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = message("standard", body=b"[" + b" " * 1_048_576 + b"]")
+    one = endpoint()
+    assert post(one, sent).status_code == 413
+    monkeypatch.setattr(reading, "MAX_BYTES", 2 * 1_048_576)
+    assert post(one, sent).status_code == 202
+
+
 def test_what_takes_more_room_in_a_state_than_there_is_is_refused() -> None:
     body = json.dumps("ü" * 500_000, ensure_ascii=False).encode()
     answer = post(endpoint(), message("standard", body=body))
@@ -472,11 +506,18 @@ def test_where_too_many_wait_already_nobody_else_does(monkeypatch: pytest.Monkey
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("at_once")
-def test_what_a_flow_says_is_never_a_page_of_this_site() -> None:
+def test_what_a_flow_says_is_never_a_page_of_this_site_and_would_be_one_without_the_guard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     responding(text="<script>alert(document.cookie)</script>", headers={"Content-Type": "text/html"})
-    answer = post(endpoint(wait_seconds=5), message("standard"))
+    one = endpoint(wait_seconds=5)
+    answer = post(one, message("standard"))
     assert answer["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
     assert answer["X-Content-Type-Options"] == "nosniff"
+
+    monkeypatch.setattr(replies, "_ALWAYS", {})
+    page = post(one, message("standard", id_="again"))
+    assert (page["Content-Type"], page.has_header("Content-Security-Policy")) == ("text/html", False)
 
 
 @pytest.mark.django_db(transaction=True)

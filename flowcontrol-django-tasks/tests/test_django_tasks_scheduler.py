@@ -64,11 +64,17 @@ def start(slug: str, count: int = 1) -> list[int]:
 
 
 def sent() -> list[dict[str, Any]]:
-    """The arguments of messages that nobody took, oldest first; they count as taken from now on."""
+    """The arguments of messages that nobody took, oldest first; they count as taken from now on. No spare ones."""
     rows = DBTaskResult.objects.filter(status="READY")
     found = list(rows.order_by("enqueued_at").values_list("args_kwargs", flat=True))
     rows.update(status="SUCCESSFUL")
-    return [each["kwargs"] for each in found]
+    return [each["kwargs"] for each in found if "spare" not in each["kwargs"]]
+
+
+def ticks() -> list[Any]:
+    """The messages on their way, without spare ones."""
+    rows = DBTaskResult.objects.filter(status="READY").order_by("enqueued_at")
+    return [row for row in rows if "spare" not in row.args_kwargs["kwargs"]]
 
 
 def calls() -> list[tuple[str, int]]:
@@ -189,11 +195,40 @@ def test_a_tick_is_followed_by_one_and_a_doubled_or_late_one_by_none(use: Callab
     scheduler.start()
     assert sent() == [{"queue": "default", "tick": 1}]
     take(queue="default", tick=1)
-    row = DBTaskResult.objects.get(status="READY")
+    (row,) = ticks()
     assert 45 < (row.run_after - timezone.now()).total_seconds() <= 50
     assert sent() == [{"queue": "default", "tick": 2}]
     take(queue="default", tick=1)
     assert sent() == []
+
+
+def test_a_tick_that_a_killed_worker_took_with_it_is_made_up_for_by_its_spare_one(
+    use: Callable[..., Any],
+) -> None:
+    use(tick_seconds=50).start()
+    (first, spare) = DBTaskResult.objects.filter(status="READY").order_by("enqueued_at")
+    assert spare.args_kwargs["kwargs"] == {"queue": "default", "tick": 1, "spare": True}
+    assert 5 < (spare.run_after - timezone.now()).total_seconds() <= 10
+    first.delete()
+    take(**spare.args_kwargs["kwargs"])
+    assert {"queue": "default", "tick": 2} in sent()
+    take(queue="default", tick=2)
+    assert sent() == [{"queue": "default", "tick": 3}]
+    take(queue="default", tick=2, spare=True)
+    assert sent() == [], "the first one came"
+
+
+def test_a_tick_that_cannot_be_sent_leaves_the_one_before_it_good(
+    use: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduler = use(tick_seconds=50)
+    scheduler.start()
+    with monkeypatch.context() as patched:
+        patched.setattr(scheduler, "_send", lambda *_, **__: False)
+        take(queue="default", tick=1)
+    sent()
+    take(queue="default", tick=1, spare=True)
+    assert sent() == [{"queue": "default", "tick": 2}]
 
 
 def test_a_tick_that_was_lost_is_sent_anew_by_whoever_starts_a_run(use: Callable[..., Any]) -> None:
@@ -229,7 +264,7 @@ def test_it_comes_when_the_next_run_is_due_and_not_twice(use: Callable[..., Any]
     start("pausing", 2)
     sent()
     take(queue="default", tick=1)
-    rows = list(DBTaskResult.objects.filter(status="READY").order_by("enqueued_at"))
+    rows = ticks()
     assert [row.args_kwargs["kwargs"]["tick"] for row in rows] == [2, 3]
     assert 15 < (rows[1].run_after - timezone.now()).total_seconds() <= 21
     sent()

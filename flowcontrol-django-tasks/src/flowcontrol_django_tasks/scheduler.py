@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from importlib import import_module
 from typing import Any, ClassVar
 
 from django.db import Error as DatabaseError
+from django.db import router, transaction
 from flowcontrol import engine
 from flowcontrol.exceptions import ConfigurationError
 from flowcontrol.schedulers import (
@@ -25,6 +27,7 @@ from flowcontrol.schedulers import (
 from . import bells
 from .bells import Due
 from .framework import backend_of, is_dummy, is_immediate
+from .models import Tick
 
 __all__ = ["DjangoTasksScheduler", "django_tasks_scheduler"]
 
@@ -36,6 +39,8 @@ _QUIET_SECONDS = 5.0
 _OVERDUE_SECONDS = 60.0
 #: Between two ticks, however soon the next run is due.
 _SHORTEST_TICK_SECONDS = 1.0
+#: After a tick, its spare one comes so much later.
+_SPARE_SECONDS = 10.0
 #: How often a process looks whether the tick is alive, while it has runs to tell of.
 _LOOK_SECONDS = 10.0
 
@@ -144,7 +149,7 @@ class DjangoTasksScheduler(BaseScheduler):
         """See to it that the tick is on its way. Workers are programs of their own; nothing is executed here."""
         self._look_at = time.monotonic() + _LOOK_SECONDS
         if self._may_send() and self.backend.supports_defer:
-            self._send_tick(bells.begin(self.grace), at_once=True)
+            self._send_tick(partial(bells.begin, self.grace), at_once=True)
 
     def call(self, target: str, number: int = 0) -> None:
         """Ring this bell: have a message on its way to this queue."""
@@ -153,16 +158,16 @@ class DjangoTasksScheduler(BaseScheduler):
         if not self._send({"queue": target, "bell": number}, target):
             bells.answer(target, number)
 
-    def follow(self, tick: int) -> None:
-        """This tick came: send the one after it."""
-        self._send_tick(bells.follow(tick, timedelta(seconds=self.tick_seconds)))
+    def follow(self, tick: int) -> bool:
+        """This tick came: send the one after it; false when it is late or doubled, and another one on its way."""
+        return self._send_tick(partial(bells.follow, tick, timedelta(seconds=self.tick_seconds)))
 
     def come_back(self) -> None:
         """Have the tick come when the next run is due, if that is sooner."""
         due_in = engine.seconds_until_due()
         if due_in is not None and due_in < self.tick_seconds and self.backend.supports_defer:
             delay = timedelta(seconds=max(due_in, _SHORTEST_TICK_SECONDS))
-            self._send_tick(bells.hasten(delay))
+            self._send_tick(partial(bells.hasten, delay))
 
     def share(self, target: str, *, calls: bool) -> Sequence[str] | None:
         """The flows' queues whose due runs are executed by whom this queue calls; none for nothing at all.
@@ -192,10 +197,25 @@ class DjangoTasksScheduler(BaseScheduler):
             return {self.queue}
         return {self._target(route.queue) for route in engine.routes(run_ids)}
 
-    def _send_tick(self, due: Due | None, *, at_once: bool = False) -> None:
-        if due is not None:
+    def _send_tick(self, find: Callable[[], Due | None], *, at_once: bool = False) -> bool:
+        """Send the tick that this finds, and a spare one after it; whether there was one.
+
+        A worker that is killed takes the message with it that it had just taken. The spare one has the same number, so
+        that it is one too many when the first one came; and the number counts only once both were sent.
+        """
+        with transaction.atomic(using=router.db_for_write(Tick)):
+            due = find()
+            if due is None:
+                return False
             later: dict[str, Any] = {} if at_once else {"run_after": due.at}
-            self._send({"queue": self.queue, "tick": due.number}, self.queue, **later)
+            message = {"queue": self.queue, "tick": due.number}
+            spare_at = due.at + timedelta(seconds=_SPARE_SECONDS)
+            is_sent = self._send(message, self.queue, **later) and self._send(
+                {**message, "spare": True}, self.queue, run_after=spare_at
+            )
+            if not is_sent:
+                transaction.set_rollback(True, using=router.db_for_write(Tick))
+        return True
 
     def _may_send(self) -> bool:
         return time.monotonic() >= self._quiet_until

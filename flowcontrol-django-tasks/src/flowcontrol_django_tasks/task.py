@@ -18,18 +18,20 @@ _scheduler = django_tasks_scheduler()
 
 
 @task(backend=_scheduler.alias, queue_name=_scheduler.queue)
-def continue_flowruns_task(queue: str = "", bell: int = 0, tick: int = 0) -> int:
+def continue_flowruns_task(queue: str = "", bell: int = 0, tick: int = 0, spare: bool = False) -> int:
     """Execute what is due, for a while; returns how many stretches of runs that were.
 
-    ``queue`` and ``bell`` tell who was called, and ``tick`` that this is the message that comes back by itself.
+    ``queue`` and ``bell`` tell who was called, ``tick`` that this is the message that comes back by itself, and
+    ``spare`` that it is one too many, unless the one before it got lost.
     """
     scheduler = django_tasks_scheduler()
     queue = queue or scheduler.queue
     if not is_immediate(scheduler.backend):
         this_process.begin()
+    if tick and not scheduler.follow(tick) and spare:
+        return 0
     bells.answer(queue, bell)
     if tick:
-        scheduler.follow(tick)
         this_process.tidy()
     return _execute(scheduler, queue, bell)
 

@@ -64,3 +64,6 @@ TEMPLATES = [
         },
     }
 ]
+
+#: Django 6.1 wants to be told; earlier ones do not look.
+MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}

@@ -28,7 +28,8 @@ class FlowcontrolConfig(AppConfig):
         registry.set_fire("flowcontrol.engine:fire_trigger")
         for check in checks.CHECKS:
             register(check, checks.TAG)
-        register(checks.check_credentials, checks.TAG, Tags.database)
+        # Not under our own tag as well: Django 6.1 then gives it every database, wherever that tag is asked for.
+        register(checks.check_credentials, Tags.database)
         register(checks.check_deployment, checks.TAG, deploy=True)
         post_migrate.connect(create_permissions, sender=self, dispatch_uid="flowcontrol.create_permissions")
         load_plugins()

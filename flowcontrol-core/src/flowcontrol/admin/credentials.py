@@ -26,7 +26,7 @@ from ..masking import MASK
 from ..models import Credential, Flow
 from ..registry import credential_kinds
 from .credential_forms import CredentialModelForm, fieldsets_for, form_for
-from .generic import ModelAdmin
+from .generic import ModelAdmin, OneAtATime
 from .views import STYLE, change_url, has_permission, require
 
 __all__ = ["CredentialAdmin"]
@@ -57,7 +57,7 @@ class _KindFilter(admin.SimpleListFilter):
 
 
 @admin.register(Credential)
-class CredentialAdmin(ModelAdmin[Credential]):
+class CredentialAdmin(OneAtATime, ModelAdmin[Credential]):
     form = CredentialModelForm
     list_display = ["name", "kind_shown", "hosts_shown", "source_shown", "updated_at", "use_count"]
     list_filter = [_KindFilter]
@@ -208,12 +208,6 @@ class CredentialAdmin(ModelAdmin[Credential]):
         return TemplateResponse(request, "admin/flowcontrol/credential/kinds.html", context)
 
     # -- delete ----------------------------------------------------------------------------------------------
-
-    def get_actions(self, request: HttpRequest) -> Any:
-        # One at a time, so that it is told for each who uses it.
-        return {
-            name: each for name, each in super().get_actions(request).items() if name != "delete_selected"
-        }
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None

@@ -28,7 +28,7 @@ from ..documents.paths import shorten
 from ..exceptions import DocumentError, FlowcontrolError
 from ..models import Flow, FlowRun, RunStatus, StepRecord
 from ..sentences import duration, standing, when
-from .generic import ModelAdmin
+from .generic import ModelAdmin, OneAtATime
 from .objects import object_models, spellings
 from .views import STYLE, admin_path, as_json, change_url, find, has_permission, log_changes, require
 
@@ -142,7 +142,7 @@ class RestartForm(forms.Form):
 
 
 @admin.register(FlowRun)
-class FlowRunAdmin(ModelAdmin[FlowRun]):
+class FlowRunAdmin(OneAtATime, ModelAdmin[FlowRun]):
     list_display = ["id", "pill", "flow", "about", "step", "next", "created"]
     list_display_links = ["id", "pill"]
     list_filter = ["status", LiveFilter, FlowFilter]
@@ -199,14 +199,6 @@ class FlowRunAdmin(ModelAdmin[FlowRun]):
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return has_permission(request, FlowRun, "operate_flowrun")
-
-    def get_actions(self, request: HttpRequest, action_location: Any = None) -> dict[str, Any]:
-        # Django 6.1 asks for a place, and earlier ones know none.
-        place = () if action_location is None else (action_location,)
-        actions: dict[str, Any] = super().get_actions(request, *place)
-        # It would take live runs along with ended ones.
-        actions.pop("delete_selected", None)
-        return actions
 
     # -- actions ---------------------------------------------------------------------------------------------
 

@@ -100,6 +100,8 @@ def named(subject: Subject) -> Iterator[str]:
     "The system checks find no error in it",
     why="An error keeps manage.py of the project from starting.",
     fix="manage.py check",
+    # Django 6.1 asks it whether it has JSON.
+    needs_database=True,
 )
 def checked(subject: Subject) -> Iterator[str]:
     for message in checks.run_checks(app_configs=[subject.config]):

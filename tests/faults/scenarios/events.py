@@ -56,7 +56,7 @@ def play(game: Game) -> None:
         share, seed = events[number::SENDERS], game.seed * SENDERS + number
         senders.append(game.process(lambda share=share, seed=seed: send(share, seed)))  # type: ignore[misc]
     for sender in senders:
-        if sender.join(game.size(120, 900)):
+        if sender.join(game.size(120, 3_600)):
             game.problems.append(f"R12 a sender left with {sender.status}")
     wait_for_ends(game)
     taken = Audit.objects.filter(step__startswith="note").values_list("run", "note")
@@ -84,7 +84,7 @@ def wait_for_ends(game: Game) -> None:
             before, since = moved, time.monotonic()
         return not game.live() or time.monotonic() - since > 5
 
-    game.until(done, game.size(120, 900), "the ends of all runs")
+    game.until(done, game.size(120, 3_600), "the ends of all runs")
     stuck = game.live()
     if stuck:
         game.problems.append(f"R12 {stuck} runs wait for events that were all sent")

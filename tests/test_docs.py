@@ -436,6 +436,6 @@ def test_the_concepts_say_it_in_these_words(sentence: str) -> None:
 
 def test_the_names_that_the_concepts_give_are_the_real_homes() -> None:
     assert base.BaseAction.__module__ == "flowcontrol.base"
-    assert registry.register_action.__module__ == "flowcontrol.registry"
+    assert registry.register_action.__module__.startswith("flowcontrol.registry")
     assert continue_flowruns.__module__.startswith("flowcontrol.engine")
     assert type(tasks.continue_flowruns_task).__module__ == "flowcontrol.tasks"

@@ -21,9 +21,10 @@ from django.db import DatabaseError, connection
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils.translation import gettext_lazy
-from flowcontrol import state as states
 from flowcontrol.exceptions import ObjectGone, StateError
 from flowcontrol.state import MAX_DEPTH, ModelReference, State, decode, encode
+from flowcontrol.state import mapping as state_mapping
+from flowcontrol.state.encoding import HALVES
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -53,11 +54,8 @@ def same(one: Any, other: Any) -> bool:
 
 # -- codec -----------------------------------------------------------------------------------------------------
 
-halves_side_by_side = states._HALVES
 # Lone surrogates, NUL and all the rest; only two halves of one character are refused.
-texts = st.text(st.characters(codec=None), max_size=8).filter(
-    lambda text: not halves_side_by_side.search(text)
-)
+texts = st.text(st.characters(codec=None), max_size=8).filter(lambda text: not HALVES.search(text))
 keys = texts | st.sampled_from(["$dict", "$datetime", "$object", "$", "$x", ""])
 offsets = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 scalars = st.one_of(
@@ -368,7 +366,7 @@ def test_objects_that_are_gone_and_keys_that_are_none_spoil_no_others(crowd: Sta
 
 @pytest.mark.django_db
 def test_no_more_than_a_hundred_objects_are_read_ahead(monkeypatch: pytest.MonkeyPatch, crowd: State) -> None:
-    monkeypatch.setattr(states, "_READ_AHEAD", 5)
+    monkeypatch.setattr(state_mapping, "_READ_AHEAD", 5)
     with CaptureQueriesContext(connection) as queries:
         names = [crowd[f"who{number}"].name for number in range(50)]
     assert names == [f"n{number}" for number in range(50)]
@@ -605,8 +603,8 @@ def test_the_size_that_is_checked_is_the_size_that_is_written(mapping: dict[str,
 def test_only_touched_keys_are_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
     state = committed(**{f"key{n}": ["x" * 100] for n in range(100)}, n=0)
     encoded: list[object] = []
-    dump = states._dump
-    monkeypatch.setattr(states, "_dump", lambda plain: encoded.append(plain) or dump(plain))
+    dump = state_mapping.dump
+    monkeypatch.setattr(state_mapping, "dump", lambda plain: encoded.append(plain) or dump(plain))
     state["n"] = 1
     state.changes()
     state.commit()

@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from .. import state
 from ..base import Decision, EnterBranch, Fail, LeaveBranch, Next, ReturnToParent, StopFlow, Wait
 from ..documents.program import Program
 from ..exceptions import FlowcontrolError, InvalidDecision
+from ..state import State, encode
+from ..state.decoding import decode_value, parse
 
 __all__ = [
     "BRANCH",
@@ -272,14 +273,14 @@ def dump(program: Program, position: Position) -> str:
     stored: dict[str, Any] = {"frames": frames, "phase": position.phase, "branch": position.branch}
     if position.attempt != 1 or position.event:
         stored |= {"attempt": position.attempt, "event": position.event}
-    return state.encode(stored)
+    return encode(stored)
 
 
 def load(program: Program, text: str) -> Position | Ending:
     """The stored position; the beginning for empty text. Raises ``PositionGone``."""
     if not text:
         return begin(program)
-    stored = state.parse(text)
+    stored = parse(text)
     frames = []
     for step, path, branch, entries, locals_, variables in stored["frames"]:
         index = program.by_id.get(step)
@@ -294,4 +295,4 @@ def load(program: Program, text: str) -> Position | Ending:
 
 def _readable(stored: dict[str, Any]) -> Mapping[str, Any]:
     """Stored values as they were put in: what refers to a model object is that object, once somebody asks."""
-    return state.State(state.decode_value(stored, "cursor")).read if stored else stored
+    return State(decode_value(stored, "cursor")).read if stored else stored

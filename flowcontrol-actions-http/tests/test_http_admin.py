@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import re
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
+from django.core.management import call_command
+from django.db.models import ProtectedError
 from django.test import Client
 from flowcontrol.credentials import save_credential
-from webhook_world import Message, endpoint, listening, message, post, project
+from webhook_world import SECRET, Message, endpoint, listening, message, post, project
 
 from flowcontrol_actions_http.models import Call, Endpoint
 
 __all__ = ["project"]
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("project")]
+
+#: One with which nothing was encrypted.
+OTHER_KEY = "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY="
 
 LIST = "/admin/flowcontrol_actions_http/endpoint/"
 
@@ -83,8 +90,9 @@ def test_an_endpoint_is_made_with_a_token_that_nobody_typed(admin_client: Client
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"credential": ""}, "Name the credential"),
-        ({"credential": "gone"}, "gone"),
+        ({"credential": ""}, "Choose the credential"),
+        ({"credential": "gone"}, "not one of the available choices"),
+        ({"credential": "other"}, "not one of the available choices"),
         ({"style": "basic"}, "http.basic"),
         ({"style": "none"}, "leave it empty"),
         ({"wait_seconds": 26}, "25"),
@@ -155,17 +163,76 @@ def test_pages_of_what_there_is_not_are_no_errors(admin_client: Client) -> None:
         assert admin_client.get(f"{LIST}{path}").status_code in (302, 404)
 
 
-def test_to_name_a_credential_asks_for_the_permission_to_use_some() -> None:
+def test_to_choose_a_credential_asks_for_the_permission_to_use_some() -> None:
     one = endpoint()
     save_credential("other", "http.webhook_secret", {"secret": "whsec_YW5vdGhlcg==", "previous_secret": ""})
+    save_credential("api", "http.bearer", {"token": "a token"}, hosts=["api.example.org"])
     changes = staff("view_endpoint", "change_endpoint")
-    answer = changes.post(f"{LIST}{one.pk}/change/", form(credential="other"))
-    assert "asks for the permission flowcontrol.use_credential" in answer.content.decode()
-    assert changes.post(f"{LIST}{one.pk}/change/", form(note="mine")).status_code == 302, (
-        "what is there may stay"
-    )
+    page = page_of(changes, one)
+    assert "asks for the permission flowcontrol.use_credential" in page
+    assert choices(page) == ["", "payments"], "nobody else's names are told"
+    answer = changes.post(f"{LIST}{one.pk}/change/", form(credential="other", note="mine"))
+    assert answer.status_code == 302
+    one.refresh_from_db()
+    assert (one.credential_id, one.note) == ("payments", "mine"), "what is there stays"
     may = staff("view_endpoint", "change_endpoint", "use_credential")
+    assert choices(page_of(may, one)) == ["", "other", "payments"], "those of the right kinds"
     assert may.post(f"{LIST}{one.pk}/change/", form(credential="other")).status_code == 302
+    one.refresh_from_db()
+    assert one.credential_id == "other"
+
+
+def choices(page: str) -> list[str]:
+    (select,) = re.findall(r'<select name="credential".*?</select>', page, re.DOTALL)
+    return re.findall(r'<option value="([^"]*)"', select)
+
+
+def test_a_credential_that_calls_are_verified_with_cannot_be_deleted(admin_client: Client) -> None:
+    one = endpoint()
+    row = one.credential
+    url = f"/admin/flowcontrol/credential/{row.pk}/"
+    page = admin_client.get(f"{url}delete/").content.decode()
+    assert "would require deleting the following protected related objects" in page
+    assert f'<a href="{LIST}{one.pk}/change/">payments</a>' in page
+    admin_client.post(f"{url}delete/", {"post": "yes"})
+    assert post(one, message("standard")).status_code == 202
+    with pytest.raises(ProtectedError):
+        row.delete()
+
+
+def test_who_looks_at_a_credential_reads_how_many_endpoints_use_it(admin_client: Client) -> None:
+    one = endpoint()
+    endpoint(name="others")
+    save_credential("spare", "http.webhook_secret", {"secret": SECRET, "previous_secret": ""})
+    listed = admin_client.get("/admin/flowcontrol/credential/").content.decode()
+    assert re.findall(r'field-use_count">([^<]*)<', listed) == ["2 webhook endpoints", "0 flows"]
+    page = admin_client.get(f"/admin/flowcontrol/credential/{one.credential.pk}/change/").content.decode()
+    assert "2 webhook endpoints" in page
+
+
+def test_the_command_line_and_the_doctor_know_the_endpoints(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint()
+    call_command("flowcontrol", "credentials", "list", "--json")
+    (told,) = json.loads(capsys.readouterr().out)
+    assert told["used_by"] == ["webhook endpoint payments"]
+    monkeypatch.setenv("FLOWCONTROL_CREDENTIAL_KEYS", OTHER_KEY)
+    with suppress(SystemExit):
+        call_command("flowcontrol", "doctor", "--json")
+    (found,) = [one for one in json.loads(capsys.readouterr().out) if one["area"] == "credentials"]
+    assert found["level"] == "error", "calls are refused: it is more than a warning"
+
+
+def test_a_credential_is_added_on_the_way_and_chosen(admin_client: Client) -> None:
+    page = admin_client.get(f"{LIST}add/").content.decode()
+    (add,) = re.findall(r'id="add_id_credential"[^>]*href="([^"]*)"', page)
+    kinds = admin_client.get(add.replace("&amp;", "&")).content.decode()
+    (link,) = re.findall(r'href="([^"]*kind=http.webhook_secret[^"]*)"', kinds)
+    url = f"{add.partition('?')[0]}{link.replace('&amp;', '&')}"
+    values = {"name": "fresh", "value_secret": SECRET, "_popup": "1", "_to_field": "name"}
+    answer = admin_client.post(url, values)
+    assert json.loads(answer.context_data["popup_response_data"])["value"] == "fresh"
 
 
 def test_a_project_without_the_pages_of_plugins_reads_what_to_add(

@@ -250,15 +250,16 @@ def url_token() -> Endpoint:
     return Endpoint.objects.filter(name="payments").first() or endpoint()
 
 
-def test_a_credential_that_is_gone_lets_nobody_in_and_says_so_in_the_log(
+def test_a_credential_of_the_wrong_kind_lets_nobody_in_and_says_so_in_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     one = endpoint()
-    Endpoint.objects.update(credential="gone")
+    save_credential("api", "http.bearer", {"token": "a token"}, hosts=["api.example.org"])
+    Endpoint.objects.update(credential="api")
     one.refresh_from_db()
     assert post(one, message("standard")).status_code == 404
     assert "webhook cannot be verified endpoint=payments" in caplog.text
-    assert "gone" in calls()[0][1]
+    assert "http.bearer" in calls()[0][1]
 
 
 def test_a_secret_that_is_no_base64_lets_nobody_in_and_staff_read_why() -> None:

@@ -108,14 +108,14 @@ def message(
 
 def endpoint(style: str = "standard", **fields: Any) -> Endpoint:
     """An endpoint ``payments`` whose sender knows ``SECRET``."""
-    credential = ""
+    credential: str | None = None
     if style == "basic":
         credential = "payments"
         save_credential(credential, "http.basic", {"username": "ada", "password": SECRET}, hosts=["*"])
     elif style != "none":
         credential = "payments"
         save_credential(credential, "http.webhook_secret", {"secret": SECRET, "previous_secret": OLD})
-    values = {"name": "payments", "style": style, "credential": credential, **fields}
+    values = {"name": "payments", "style": style, "credential_id": credential, **fields}
     made = Endpoint(**values)
     made.full_clean()
     made.save()

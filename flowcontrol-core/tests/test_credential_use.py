@@ -212,7 +212,7 @@ def test_credentials_are_listed_with_who_uses_them(capsys: pytest.CaptureFixture
     import_flow(document(step()))
     text, code = told(capsys, "credentials", "list", "shop")
     header, line = text.splitlines()
-    assert header.split() == ["CREDENTIAL", "KIND", "HOSTS", "SECRETS", "LAST", "CHANGED", "FLOWS"]
+    assert header.split() == ["CREDENTIAL", "KIND", "HOSTS", "SECRETS", "LAST", "CHANGED", "USED", "BY"]
     assert line.split()[:4] == ["shop", "test.basic", "api.example.org", "stored"]
     assert (line.split()[-1], code) == ("mail", 0)
     [found] = json.loads(told(capsys, "credentials", "--json")[0])
@@ -261,7 +261,7 @@ def test_the_doctor_finds_credentials_that_cannot_be_used_and_keys_that_are_left
         import_flow(document(step()))
     with override_settings(FLOWCONTROL={"CREDENTIAL_KEYS": KEYS[:1]}):
         found = [one for one in diagnose() if one.area == "credentials"]
-    assert [(one.level, one.advice) for one in found] == [("error", ""), ("warning", "No flow uses it.")]
+    assert [(one.level, one.advice) for one in found] == [("error", ""), ("warning", "Nothing uses it.")]
     assert 'The credential "shop" cannot be decrypted' in found[0].text
     [left] = [one for one in diagnose() if one.area == "credentials"]
     assert left.text == "There are 2 keys, and 2 credentials are not encrypted under the first."

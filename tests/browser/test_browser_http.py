@@ -104,6 +104,18 @@ def test_a_person_answers_on_the_page_with_the_keyboard_alone(
     assert wrong == []
 
 
+def add_credential(page: Page) -> None:
+    """As somebody does who comes to the field, and has none yet."""
+    with page.expect_popup() as opening:
+        page.locator("#add_id_credential").click()
+    popup = opening.value
+    popup.get_by_role("link", name="Secret of a webhook").click()
+    popup.get_by_label("Name:").fill("fresh")
+    popup.get_by_label("Secret:", exact=True).fill("whsec_YW5vdGhlcg==")
+    with popup.expect_event("close"):
+        popup.get_by_role("button", name="Save").click()
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
 def test_the_page_of_an_endpoint_fits_and_its_url_can_be_changed(
     browser: Browser, live_server: Any, width: int, scheme: Literal["light", "dark"]
@@ -123,6 +135,8 @@ def test_the_page_of_an_endpoint_fits_and_its_url_can_be_changed(
     expect(page.get_by_text(f"webhooks/{one.token}").first).to_be_visible()
     expect(page.get_by_text("not verified: No signature is right.")).to_be_visible()
     assert is_within(page)
+    add_credential(page)
+    expect(page.get_by_label("Credential")).to_have_value("fresh")
     page.get_by_role("link", name="Another URL…").click()
     assert is_within(page)
     page.get_by_role("button", name="Make another URL").click()

@@ -8,7 +8,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import display_for_value
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import Max, Model, QuerySet
+from django.db.models import Max, Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, path, reverse
@@ -45,7 +45,7 @@ _TRIED = {
 
 
 class EndpointForm(_Form):
-    """Of an endpoint; ``may_use_credentials`` says whether whoever fills it in may name one."""
+    """Of an endpoint; ``may_use_credentials`` says whether whoever fills it in may choose one."""
 
     may_use_credentials = True
 
@@ -63,28 +63,33 @@ class EndpointForm(_Form):
             "wait_seconds",
         ]
 
-    def clean_credential(self) -> str:
-        """That there is one of a kind that fits: a mistake here would look like a wrong signature later."""
-        name: str = self.cleaned_data["credential"]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field: Any = self.fields.get("credential")
+        if field is None:
+            return
+        present = self.initial.get("credential")
+        kinds = {kind for kinds in KINDS.values() for kind in kinds}
+        if self.may_use_credentials:
+            field.queryset = field.queryset.filter(Q(kind__in=kinds) | Q(name=present))
+        else:
+            field.queryset = field.queryset.filter(name=present)
+            field.disabled = True
+            field.help_text = _("To choose one asks for the permission %(permission)s.") % {
+                "permission": _USE_CREDENTIAL
+            }
+
+    def clean_credential(self) -> Any:
+        """That it is of a kind that fits: a mistake here would look like a wrong signature later."""
+        chosen = self.cleaned_data["credential"]
         kinds = KINDS.get(self.cleaned_data.get("style", ""))
-        if (
-            not name
-            or kinds is None
-            or name == self.initial.get("credential")
-            and "style" not in self.changed_data
-        ):
-            return name
-        if not self.may_use_credentials:
-            raise ValidationError(
-                _("To name a credential asks for the permission %(permission)s."),
-                code="permission",
-                params={"permission": _USE_CREDENTIAL},
-            )
+        if chosen is None or kinds is None or not {"style", "credential"} & set(self.changed_data):
+            return chosen
         try:
-            get_credential(name, kinds=kinds)
+            get_credential(chosen.name, kinds=kinds)
         except CredentialError as error:
             raise ValidationError(str(error), code="credential") from error
-        return name
+        return chosen
 
 
 @admin.register(Endpoint)

@@ -79,12 +79,16 @@ class Endpoint(models.Model):
     style = models.CharField(
         _("how calls are verified"), max_length=10, choices=Style.choices, default=Style.STANDARD
     )
-    credential = models.CharField(
-        _("credential"),
-        max_length=200,
+    #: By its name, with which it is opened: a call costs no other look-up.
+    credential = models.ForeignKey(
+        "flowcontrol.Credential",
+        on_delete=models.PROTECT,
+        to_field="name",
+        db_column="credential",
+        null=True,
         blank=True,
-        default="",
-        help_text=_("Name of the credential with the secret that the sender has, too."),
+        verbose_name=_("credential"),
+        help_text=_("Holds the secret that the sender has, too."),
     )
     body = models.CharField(_("body"), max_length=10, choices=Body.choices, default=Body.JSON)
     kept_headers = models.CharField(
@@ -139,10 +143,10 @@ class Endpoint(models.Model):
 
     def clean(self) -> None:
         errors: dict[str, Any] = {}
-        if self.style == self.Style.NONE and self.credential:
+        if self.style == self.Style.NONE and self.credential_id:
             errors["credential"] = _("With this way of verification no credential is used; leave it empty.")
-        if self.style != self.Style.NONE and not self.credential:
-            errors["credential"] = _("Name the credential with the secret that calls are verified with.")
+        if self.style != self.Style.NONE and not self.credential_id:
+            errors["credential"] = _("Choose the credential with the secret that calls are verified with.")
         for name in self.kept_headers.split():
             if not _HEADER.fullmatch(name) or _TELLING.search(name):
                 errors["kept_headers"] = _("“%(name)s” is no header for flows to read.") % {"name": name}

@@ -15,6 +15,7 @@ class WebhookSecret(CredentialKind):
 
     name = "http.webhook_secret"
     label = _("Secret of a webhook")
+    description = _("What a sender signs its calls with. It is sent to nobody.")
     has_hosts = False
 
     class Form(CredentialForm):

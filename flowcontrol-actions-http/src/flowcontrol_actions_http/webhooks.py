@@ -113,7 +113,7 @@ def _values(endpoint: Endpoint) -> Mapping[str, Any]:
         Endpoint.objects.filter(token_digest="").first()
         return _DECOY
     try:
-        return get_credential(endpoint.credential, kinds=kinds).values
+        return get_credential(str(endpoint.credential_id), kinds=kinds).values
     except CredentialError as error:
         logger.error("webhook cannot be verified endpoint=%s: %s", endpoint.name, error)  # noqa: TRY400  # it says all
         raise CallRefused(str(error)) from None

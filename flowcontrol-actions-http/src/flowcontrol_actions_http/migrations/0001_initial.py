@@ -81,11 +81,14 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "credential",
-                    models.CharField(
+                    models.ForeignKey(
                         blank=True,
-                        default="",
-                        help_text="Name of the credential with the secret that the sender has, too.",
-                        max_length=200,
+                        db_column="credential",
+                        help_text="Holds the secret that the sender has, too.",
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="flowcontrol.credential",
+                        to_field="name",
                         verbose_name="credential",
                     ),
                 ),

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib import admin
-from django.contrib.admin.utils import unquote
+from django.contrib.admin.options import IS_POPUP_VAR
+from django.contrib.admin.utils import model_ngettext, unquote
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.forms import Media
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.decorators import method_decorator
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -35,13 +37,31 @@ __all__ = ["CredentialAdmin"]
 _unseen = method_decorator(sensitive_post_parameters())
 
 
+class _Use(NamedTuple):
+    """Who uses a credential."""
+
+    flows: Sequence[Flow]
+    #: Of whatever apps, such as endpoints of webhooks.
+    rows: Sequence[Model]
+
+    def counted_rows(self) -> list[str]:
+        """“2 endpoints”, for each model."""
+        counts = Counter(type(row) for row in self.rows)
+        return [f"{count} {model_ngettext(model._meta, count)}" for model, count in counts.items()]
+
+
+def _uses(names: Sequence[str]) -> dict[str, _Use]:
+    flows, rows = documents.flows_by_credential(names), vault.rows_by_credential(names)
+    return {name: _Use(flows.get(name, []), rows.get(name, [])) for name in names}
+
+
 class _CredentialList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         """Looks once for a whole page who uses them: documents are large."""
         super().get_results(request)
-        found = documents.flows_by_credential([credential.name for credential in self.result_list])
+        found = _uses([credential.name for credential in self.result_list])
         for credential in self.result_list:
-            credential.flows_using = found.get(credential.name, [])
+            credential.use = found[credential.name]
 
 
 class _KindFilter(admin.SimpleListFilter):
@@ -95,13 +115,9 @@ class CredentialAdmin(OneAtATime, ModelAdmin[Credential]):
 
     @admin.display(description=_("used by"))
     def used_by(self, credential: Credential) -> str | SafeString:
-        flows = self._flows(credential)
-        return (
-            format_html_join(
-                ", ", '<a href="{}">{}</a>', ((change_url(self, one), one.slug) for one in flows)
-            )
-            or "-"
-        )
+        use = self._use(credential)
+        links = [format_html('<a href="{}">{}</a>', change_url(self, flow), flow.slug) for flow in use.flows]
+        return format_html_join(", ", "{}", ((one,) for one in [*links, *use.counted_rows()])) or "-"
 
     @admin.display(description=_("settings"))
     def settings_shown(self, credential: Credential) -> str | SafeString:
@@ -114,16 +130,15 @@ class CredentialAdmin(OneAtATime, ModelAdmin[Credential]):
 
     @admin.display(description=_("used by"))
     def use_count(self, credential: Credential) -> str:
-        count = len(self._flows(credential))
-        return ngettext("%d flow", "%d flows", count) % count
+        use = self._use(credential)
+        rows, count = use.counted_rows(), len(use.flows)
+        flows = [ngettext("%d flow", "%d flows", count) % count] if count or not rows else []
+        return ", ".join([*flows, *rows])
 
-    def _flows(self, credential: Credential) -> Sequence[Flow]:
-        found: Sequence[Flow] | None = getattr(credential, "flows_using", None)
-        return (
-            documents.flows_by_credential([credential.name]).get(credential.name, [])
-            if found is None
-            else found
-        )
+    def _use(self, credential: Credential) -> _Use:
+        # The list has looked for all that it shows.
+        found: _Use | None = getattr(credential, "use", None)
+        return _uses([credential.name])[credential.name] if found is None else found
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return _CredentialList
@@ -202,6 +217,7 @@ class CredentialAdmin(OneAtATime, ModelAdmin[Credential]):
             "opts": self.opts,
             "media": self.media,
             "title": _("Add credential: choose a kind"),
+            "is_popup": IS_POPUP_VAR in request.GET,
             "kinds": [(spec, str(kind.description)) for spec, kind in kinds if kind is not None],
             "broken": [spec for spec, kind in kinds if kind is None],
         }
@@ -214,7 +230,8 @@ class CredentialAdmin(OneAtATime, ModelAdmin[Credential]):
     ) -> HttpResponse:
         found = self.get_object(request, unquote(object_id))
         may = found is not None and self.has_delete_permission(request, found)
-        flows = self._flows(found) if found and may else []
+        # Of others, Django tells by itself.
+        flows = self._use(found).flows if found and may else []
         context = {"use_count": len(flows), "used_by": []}
         if has_permission(request, Flow, "view_flow"):
             context["used_by"] = [(change_url(self, flow), flow) for flow in flows]

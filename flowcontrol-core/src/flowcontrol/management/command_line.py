@@ -381,7 +381,7 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     ),
     "credentials": Subcommand(
         "credentials:listing",
-        "List credentials, with the flows that use them and never with their secrets; check them, or their keys.",
+        "List credentials, with who uses them and never with their secrets; check them, or their keys.",
         _credentials,
         keys=("name", "kind", "hosts", "source", "variables", "changed_at", "used_by"),
         json_help="a list of objects (check: name, problem; rotate: name, is_changed, problem; new-key: key alone)",

@@ -259,14 +259,15 @@ def _flows() -> Iterator[Finding]:
 
 
 def _credentials() -> Iterator[Finding]:
-    used = {name for name, flows in flows_by_credential(_names_of_credentials()).items() if flows}
+    names = list(Credential.objects.values_list("name", flat=True))
+    used = {*flows_by_credential(names), *vault.rows_by_credential(names)}
     for row in Credential.objects.order_by("name"):
         if problem := vault.problem_of(row):
             yield Finding(
                 "credentials",
                 Level.ERROR if row.name in used else Level.WARNING,
                 problem,
-                "" if row.name in used else "No flow uses it.",
+                "" if row.name in used else "Nothing uses it.",
             )
     keys = conf.credential_keys()
     if len(keys) > 1:
@@ -279,10 +280,6 @@ def _credentials() -> Iterator[Finding]:
             if behind
             else "Take the others away.",
         )
-
-
-def _names_of_credentials() -> list[str]:
-    return list(Credential.objects.values_list("name", flat=True))
 
 
 #: What is looked at, in this order.

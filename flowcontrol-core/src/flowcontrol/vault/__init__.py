@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .rotation import Rotated, rotate
     from .seals import new_key
     from .state import problem_of, seal_problems
+    from .uses import rows_by_credential
     from .writing import save_credential, stand_ins, store
 else:
     __getattr__ = exports(
@@ -22,6 +23,7 @@ else:
             "rotation": ["Rotated", "rotate"],
             "seals": ["new_key"],
             "state": ["problem_of", "seal_problems"],
+            "uses": ["rows_by_credential"],
             "writing": ["save_credential", "stand_ins", "store"],
         },
     )
@@ -33,6 +35,7 @@ __all__ = [
     "open_credential",
     "problem_of",
     "rotate",
+    "rows_by_credential",
     "save_credential",
     "seal_problems",
     "stand_ins",

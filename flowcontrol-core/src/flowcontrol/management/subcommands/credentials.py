@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from django.db.models import Model
+
 from ... import vault
 from ...documents import flows_by_credential
 from ...exceptions import CredentialNotFound
@@ -19,15 +21,16 @@ __all__ = ["check", "listing", "new_key", "rotate"]
 
 def listing(console: Console, options: Namespace) -> int:
     rows = _chosen(options.name)
-    used = flows_by_credential([row.name for row in rows])
-    found = [_facts(row, used) for row in rows]
+    names = [row.name for row in rows]
+    flows, others = flows_by_credential(names), vault.rows_by_credential(names)
+    found = [_facts(row, flows.get(row.name, []), others.get(row.name, [])) for row in rows]
     if options.as_json:
         console.json(found)
     elif not found:
         console.line("There are no credentials. Add them in the admin.")
     else:
         console.lines(
-            table(["CREDENTIAL", "KIND", "HOSTS", "SECRETS", "LAST CHANGED", "FLOWS"], map(_row, found))
+            table(["CREDENTIAL", "KIND", "HOSTS", "SECRETS", "LAST CHANGED", "USED BY"], map(_row, found))
         )
     return 0
 
@@ -91,7 +94,7 @@ def _chosen(name: str) -> Sequence[Credential]:
     return chosen
 
 
-def _facts(row: Credential, used: Mapping[str, Sequence[Flow]]) -> dict[str, Any]:
+def _facts(row: Credential, flows: Sequence[Flow], others: Sequence[Model]) -> dict[str, Any]:
     return {
         "name": row.name,
         "kind": row.kind,
@@ -99,7 +102,10 @@ def _facts(row: Credential, used: Mapping[str, Sequence[Flow]]) -> dict[str, Any
         "source": row.source,
         "variables": row.variables,
         "changed_at": iso(row.updated_at),
-        "used_by": [flow.slug for flow in used.get(row.name, [])],
+        "used_by": [
+            *(flow.slug for flow in flows),
+            *(f"{other._meta.verbose_name} {other}" for other in others),
+        ],
     }
 
 

@@ -5,6 +5,7 @@ Into flowcontrol's own tables, with their indexes; with the values of a run that
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import flowcontrol_
@@ -15,7 +16,10 @@ from protocol import Figures, measured, serve
 from rows import copies, settled
 
 RUNS, HISTORY = FlowRun._meta.db_table, HistoryChunk._meta.db_table
+#: Columns of a run that has ended, and the history of its last stretch; of one with checkpoints, a text for each.
+Ended = tuple[dict[str, Any], list[str]]
 TOKEN = "0" * 32
+FUTURE = datetime(2999, 1, 1, tzinfo=UTC)
 BATCH = 100
 
 #: What a last checkpoint sets.
@@ -34,10 +38,13 @@ CONTINUED = [
 class Driver(flowcontrol_.Flowcontrol):
     def begin(self) -> None:
         super().begin()
+        # Its own go past Django, which would count none.
+        self.statements = None
         pending, self.ended = _example("pure-full")
         self.columns = [name for name in pending if name != "id"]
         self.pending = [pending[name] for name in self.columns]
         self.ended_external = _example("external")[1]
+        self.ended_delayed = _example("delayed", is_waiting=True)[1]
         flowcontrol_._empty()
         connection.ensure_connection()
         #: The driver's own connection, in autocommit.
@@ -61,9 +68,14 @@ class Driver(flowcontrol_.Flowcontrol):
         flowcontrol_._empty()
         copies(FlowRun, self._insert(), size - 1)
         settled()
-        figures = measured(lambda: self._all_batches(history=history), size)
+        ended = self.ended if history else (self.ended[0], [])
+        figures = measured(lambda: self._all_batches("pending", ended), size)
         flowcontrol_._all_completed(size)
         return figures
+
+    def _drained(self) -> None:
+        """The same of runs that waited."""
+        self._all_batches("waiting", self.ended_delayed)
 
     def _insert(self) -> int:
         marks = ", ".join(["%s"] * len(self.columns))
@@ -94,18 +106,18 @@ class Driver(flowcontrol_.Flowcontrol):
         self._do(f"INSERT INTO {HISTORY} (run_id, packed) VALUES (%s, %s)", [pk, history])  # noqa: S608  our own names
         self._do("COMMIT")
 
-    def _all_batches(self, *, history: bool) -> None:
-        while pks := self._claimed():
+    def _all_batches(self, status: str, ended: Ended) -> None:
+        while pks := self._claimed(status):
             self._do("BEGIN" if self.is_postgresql else "BEGIN IMMEDIATE")
-            (self._ended_at_once if self.is_postgresql else self._ended_each)(pks, history)
+            (self._ended_at_once if self.is_postgresql else self._ended_each)(pks, *ended)
             self._do("COMMIT")
 
-    def _claimed(self) -> list[int]:
+    def _claimed(self, status: str) -> list[int]:
         """A batch of due runs, claimed as a worker has to."""
-        now = "STATEMENT_TIMESTAMP()" if self.is_postgresql else "'2999-01-01'"
+        now = "STATEMENT_TIMESTAMP()" if self.is_postgresql else f"'{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}'"
         lock = "FOR UPDATE SKIP LOCKED" if self.is_postgresql else ""
         self._do("BEGIN" if self.is_postgresql else "BEGIN IMMEDIATE")
-        due = f"due_at <= {now} AND status = 'pending' ORDER BY due_at, id LIMIT {BATCH}"
+        due = f"due_at <= {now} AND status = '{status}' ORDER BY due_at, id LIMIT {BATCH}"
         sql = f"SELECT * FROM {RUNS} WHERE {due} {lock}"  # noqa: S608  our own names
         pks = [row[0] for row in self._do(sql).fetchall()]
         if pks:
@@ -119,28 +131,26 @@ class Driver(flowcontrol_.Flowcontrol):
         self._do("COMMIT")
         return pks
 
-    def _ended_at_once(self, pks: list[int], history: bool) -> None:
+    def _ended_at_once(self, pks: list[int], values: dict[str, Any], histories: list[str]) -> None:
         types = {field.column: field.rel_db_type(connection) for field in FlowRun._meta.concrete_fields}
         arrays = ", ".join(f"%s::{types[name]}[]" for name in ENDED)
         sets = ", ".join(f"{name} = v.{name}" for name in ENDED)
-        values, histories = self.ended
         self._do(
             f"UPDATE {RUNS} AS run SET {sets} FROM unnest(%s::bigint[], {arrays}) "  # noqa: S608  our own names
             f"AS v(held, {', '.join(ENDED)}) WHERE run.id = v.held AND run.token = '{TOKEN}'",
             [pks, *([values[name]] * len(pks) for name in ENDED)],
         )
-        if history:
+        if histories:
             self._do(
                 f"INSERT INTO {HISTORY} (run_id, packed) SELECT * FROM unnest(%s::bigint[], %s::text[])",  # noqa: S608  our own names
                 [pks, histories * len(pks)],
             )
 
-    def _ended_each(self, pks: list[int], history: bool) -> None:
+    def _ended_each(self, pks: list[int], values: dict[str, Any], histories: list[str]) -> None:
         sets = ", ".join(f"{name} = ?" for name in ENDED)
-        ended, histories = self.ended
-        values = [ended[name] for name in ENDED]
-        self.raw.executemany(f"UPDATE {RUNS} SET {sets} WHERE id = ?", [[*values, pk] for pk in pks])  # noqa: S608  our own names
-        if history:
+        given = [values[name] for name in ENDED]
+        self.raw.executemany(f"UPDATE {RUNS} SET {sets} WHERE id = ?", [[*given, pk] for pk in pks])  # noqa: S608  our own names
+        if histories:
             rows = [[pk, *histories] for pk in pks]
             self.raw.executemany(f"INSERT INTO {HISTORY} (run_id, packed) VALUES (?, ?)", rows)  # noqa: S608  our own names
 
@@ -148,12 +158,18 @@ class Driver(flowcontrol_.Flowcontrol):
         return self.raw.execute(sql if self.is_postgresql else sql.replace("%s", "?"), values)
 
 
-def _example(slug: str) -> tuple[dict[str, Any], tuple[dict[str, Any], list[str]]]:
-    """The columns of a run before flowcontrol executed it; those after it, and its history."""
+def _example(slug: str, *, is_waiting: bool = False) -> tuple[dict[str, Any], Ended]:
+    """The columns of a run before flowcontrol executed it; those after it, and its history.
+
+    ``is_waiting``: from its wait on.
+    """
     pk = flowcontrol_._started(slug)
+    if is_waiting:
+        execute_run(pk)
     before = _columns(pk)
-    execute_run(pk)
-    chunks = HistoryChunk.objects.filter(run_id=pk)
+    known = set(HistoryChunk.objects.filter(run_id=pk).values_list("pk", flat=True))
+    execute_run(pk, now=FUTURE if is_waiting else None)
+    chunks = HistoryChunk.objects.filter(run_id=pk).exclude(pk__in=known)
     return before, (_columns(pk), list(chunks.values_list("packed", flat=True)))
 
 

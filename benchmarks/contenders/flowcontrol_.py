@@ -118,12 +118,15 @@ class Flowcontrol:
         assert template is not None
         copies(FlowRun, template.pk, size, {"due_at": PAST, "wait_until": PAST})
         settled()
-        figures = measured(continue_flowruns, size, self.statements)
+        figures = measured(self._drained, size, self.statements)
         _all_completed(size)
         assert FlowRun.objects.filter(status=RunStatus.WAITING).count() == waiting
         HistoryChunk.objects.filter(run__status=RunStatus.COMPLETED).delete()
         FlowRun.objects.filter(status=RunStatus.COMPLETED).delete()
         return figures
+
+    def _drained(self) -> None:
+        continue_flowruns()
 
     def listening(self, flows: int) -> None:
         """So many flows that start at the trigger."""

@@ -96,6 +96,7 @@ def scenarios() -> list[Scenario]:
             [
                 Entry("flowcontrol", "flowcontrol_", "drain", 10_000, before=("waiting", PEER_ROWS)),
                 Entry("peer", "peer", "drain", 1_000, before=("waiting", PEER_ROWS)),
+                Entry("driver", "driver", "drain", 10_000, before=("waiting", PEER_ROWS)),
             ],
         ),
         *(_trigger(flows) for flows in (1, 10, 100)),

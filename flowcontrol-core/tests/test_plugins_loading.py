@@ -327,7 +327,7 @@ def test_an_old_plugin_goes_on_working_with_a_newer_core(
     install: Install, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It asks for the API of its time, takes fewer arguments, and knows nothing of the hooks that came since."""
-    monkeypatch.setattr("flowcontrol.plugins.loader.API_VERSION", "1.7")
+    monkeypatch.setattr("flowcontrol.plugins.declared.API_VERSION", "1.7")
     install("acme", GOOD + HEARS)
     report = report_of(load(), "acme")
     assert (report.state, report.api, report.warnings) == (State.ACTIVE, "1.0", ())
@@ -339,7 +339,7 @@ def test_an_old_plugin_goes_on_working_with_a_newer_core(
 def test_a_plugin_of_an_older_major_api_is_left_out_with_where_to_look(
     install: Install, load: Load, site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flowcontrol.plugins.loader.API_VERSION", "2.0")
+    monkeypatch.setattr("flowcontrol.plugins.declared.API_VERSION", "2.0")
     install("acme")
     with (site / "flowcontrol_actions_acme-1.0.dist-info" / "METADATA").open("a") as metadata:
         metadata.write("Project-URL: Source, https://example.org/acme\n")

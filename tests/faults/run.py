@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import random
 import subprocess
@@ -187,6 +188,8 @@ def prepare(settings: dict[str, object], flowcontrol: dict[str, object], folder:
     import claims
 
     claims.watch()
+    # What a scenario provokes in its own process belongs to the log of the others, and not among the figures.
+    logging.getLogger("flowcontrol").addHandler(logging.FileHandler(folder / "workers.log"))
 
 
 if __name__ == "__main__":

@@ -60,6 +60,8 @@ class Databases:
             "USER": unquote(url.username or ""),
             "PASSWORD": unquote(url.password or ""),
             "NAME": database,
+            # What docs/operations.md advises, for the peer as well; driver and DBOS have it without being told.
+            "OPTIONS": {"server_side_binding": True, "prepare_threshold": 5},
         }
 
     def _sqlite(self, name: str) -> dict[str, Any]:

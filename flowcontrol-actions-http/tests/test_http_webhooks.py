@@ -250,6 +250,17 @@ def url_token() -> Endpoint:
     return Endpoint.objects.filter(name="payments").first() or endpoint()
 
 
+def test_a_credential_that_is_gone_lets_nobody_in_and_staff_may_choose_another(admin_client: Client) -> None:
+    """It may have been deleted while the pack was switched off."""
+    one = endpoint()
+    Endpoint.objects.update(credential="gone")
+    one.refresh_from_db()
+    assert post(one, message("standard")).status_code == 404
+    assert "gone" in calls()[0][1]
+    page = admin_client.get(f"/admin/flowcontrol_actions_http/endpoint/{one.pk}/change/")
+    assert '<option value="payments">' in page.content.decode()
+
+
 def test_a_credential_of_the_wrong_kind_lets_nobody_in_and_says_so_in_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -85,6 +85,8 @@ class Endpoint(models.Model):
         on_delete=models.PROTECT,
         to_field="name",
         db_column="credential",
+        # While the pack is switched off nobody protects the credential, and no constraint may be in the way.
+        db_constraint=False,
         null=True,
         blank=True,
         verbose_name=_("credential"),

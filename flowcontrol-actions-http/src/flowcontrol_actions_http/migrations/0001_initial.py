@@ -84,6 +84,7 @@ class Migration(migrations.Migration):
                     models.ForeignKey(
                         blank=True,
                         db_column="credential",
+                        db_constraint=False,
                         help_text="Holds the secret that the sender has, too.",
                         null=True,
                         on_delete=django.db.models.deletion.PROTECT,

@@ -102,6 +102,10 @@ class Processes:
     def log(self, process: subprocess.Popen[bytes]) -> str:
         return self.logs[process.pid].read_text()
 
+    def tails(self) -> str:
+        """What each said last."""
+        return "\n".join(f"-- {pid}\n{log.read_text()[-3_000:]}" for pid, log in self.logs.items())
+
     def purge(self) -> None:
         self.celery.control.purge()
 

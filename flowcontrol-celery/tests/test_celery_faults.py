@@ -84,11 +84,10 @@ class World:
         return FlowRun.objects.filter(status="completed").count()
 
     def await_completed(self, count: int, seconds: float = 900 if IS_FULL else 120) -> None:
-        until(
-            lambda: self.completed() == count,
-            f"{count} runs completed, of which {self.completed()} are",
-            seconds,
-        )
+        try:
+            until(lambda: self.completed() == count, f"{count} runs completed", seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.completed()} are\n{self.processes.tails()}") from error
 
     def extras(self, runs: list[int]) -> int:
         """How often a step was executed once more than once; fails when one never was."""

@@ -216,7 +216,7 @@ def test_the_command_line_and_the_doctor_know_the_endpoints(
     endpoint()
     call_command("flowcontrol", "credentials", "list", "--json")
     (told,) = json.loads(capsys.readouterr().out)
-    assert told["used_by"] == ["webhook endpoint payments"]
+    assert told["used_by"] == ["1 webhook endpoint"]
     monkeypatch.setenv("FLOWCONTROL_CREDENTIAL_KEYS", OTHER_KEY)
     with suppress(SystemExit):
         call_command("flowcontrol", "doctor", "--json")

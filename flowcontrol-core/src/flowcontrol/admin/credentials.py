@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from django.contrib import admin
 from django.contrib.admin.options import IS_POPUP_VAR
-from django.contrib.admin.utils import model_ngettext, unquote
+from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.forms import Media
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -42,12 +41,7 @@ class _Use(NamedTuple):
 
     flows: Sequence[Flow]
     #: Of whatever apps, such as endpoints of webhooks.
-    rows: Sequence[Model]
-
-    def counted_rows(self) -> list[str]:
-        """“2 endpoints”, for each model."""
-        counts = Counter(type(row) for row in self.rows)
-        return [f"{count} {model_ngettext(model._meta, count)}" for model, count in counts.items()]
+    rows: Sequence[vault.CountedRows]
 
 
 def _uses(names: Sequence[str]) -> dict[str, _Use]:
@@ -117,7 +111,7 @@ class CredentialAdmin(OneAtATime, ModelAdmin[Credential]):
     def used_by(self, credential: Credential) -> str | SafeString:
         use = self._use(credential)
         links = [format_html('<a href="{}">{}</a>', change_url(self, flow), flow.slug) for flow in use.flows]
-        return format_html_join(", ", "{}", ((one,) for one in [*links, *use.counted_rows()])) or "-"
+        return format_html_join(", ", "{}", ((one,) for one in [*links, *map(str, use.rows)])) or "-"
 
     @admin.display(description=_("settings"))
     def settings_shown(self, credential: Credential) -> str | SafeString:
@@ -131,9 +125,9 @@ class CredentialAdmin(OneAtATime, ModelAdmin[Credential]):
     @admin.display(description=_("used by"))
     def use_count(self, credential: Credential) -> str:
         use = self._use(credential)
-        rows, count = use.counted_rows(), len(use.flows)
-        flows = [ngettext("%d flow", "%d flows", count) % count] if count or not rows else []
-        return ", ".join([*flows, *rows])
+        count = len(use.flows)
+        flows = [ngettext("%d flow", "%d flows", count) % count] if count or not use.rows else []
+        return ", ".join([*flows, *map(str, use.rows)])
 
     def _use(self, credential: Credential) -> _Use:
         # The list has looked for all that it shows.

@@ -10,7 +10,7 @@ from django.apps import apps
 from ..exceptions import ActionNotInstalled, RegistrationError
 from ..suggestions import did_you_mean
 from .specs import ActionSpec, MissingAction, import_path, is_name, path_of
-from .table import Registry
+from .table import Registry, declared_class
 
 if TYPE_CHECKING:
     from ..base import BaseAction
@@ -75,7 +75,8 @@ class ActionRegistry(Registry[ActionSpec]):
 
     def _make(self, spec: ActionSpec) -> BaseAction | MissingAction:
         try:
-            return _instance(spec)
+            made: BaseAction = declared_class(spec, require_action_class)()
+            return made
         except Exception as error:
             # The one place where an action's own module runs: whatever it raises is its plugin's fault.
             logger.exception("action cannot be imported action=%s path=%s", spec.name, spec.path_text)
@@ -112,20 +113,6 @@ class ActionRegistry(Registry[ActionSpec]):
 
     def _tables(self) -> list[dict[str, Any]]:
         return [*super()._tables(), self._instances, self._unavailable]
-
-
-def _instance(spec: ActionSpec) -> BaseAction:
-    found = import_path(spec.path) if isinstance(spec.path, str) else spec.path
-    require_action_class(found, spec.path_text)
-    action_class: type[BaseAction] = found
-    if not action_class.name:
-        action_class.name = spec.name
-    elif action_class.name != spec.name:
-        raise RegistrationError(
-            f'{spec.path_text} is declared as "{spec.name}", but its class says "{action_class.name}". '
-            "Write the same name in both places."
-        )
-    return action_class()
 
 
 def require_action_class(found: object, where: str) -> None:

@@ -9,7 +9,7 @@ from ..exceptions import CredentialKindMissing, RegistrationError
 from ..suggestions import did_you_mean
 from .of_actions import actions
 from .specs import CredentialKindSpec, import_path, path_of
-from .table import Registry
+from .table import Registry, declared_class
 
 if TYPE_CHECKING:
     from ..credentials import CredentialKind
@@ -39,7 +39,8 @@ class CredentialKindRegistry(Registry[CredentialKindSpec]):
         if spec is None:
             raise CredentialKindMissing(f'The kind of credential "{name}" is missing. {self._way_out(name)}')
         try:
-            return _kind(spec)
+            kind: type[CredentialKind] = declared_class(spec, require_credential_kind)
+            return kind
         except Exception as error:
             logger.exception("kind of credential cannot be imported kind=%s path=%s", name, spec.path_text)
             raise CredentialKindMissing(
@@ -59,20 +60,6 @@ class CredentialKindRegistry(Registry[CredentialKindSpec]):
             return f"{self.provider(known[0])} has: {', '.join(known)}."
         reason, hint = actions.why_unavailable(prefix)
         return f"{reason} {hint}".strip() or f'Install, or switch on, the plugin "{prefix}", and restart.'
-
-
-def _kind(spec: CredentialKindSpec) -> type[CredentialKind]:
-    found = import_path(spec.path) if isinstance(spec.path, str) else spec.path
-    require_credential_kind(found, spec.path_text)
-    kind: type[CredentialKind] = found
-    if not kind.name:
-        kind.name = spec.name
-    elif kind.name != spec.name:
-        raise RegistrationError(
-            f'{spec.path_text} is declared as "{spec.name}", but its class says "{kind.name}". '
-            "Write the same name in both places."
-        )
-    return kind
 
 
 def require_credential_kind(found: object, where: str) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Generic, Protocol, TypeVar
 
 from ..exceptions import RegistrationError
-from .specs import is_name
+from .specs import ActionSpec, CredentialKindSpec, import_path, is_name
 
-__all__ = ["Registry"]
+__all__ = ["Registry", "declared_class"]
 
 
 class _Named(Protocol):
@@ -113,3 +113,20 @@ class Registry(Generic[Spec]):
 
     def _tables(self) -> list[dict[str, Any]]:
         return [self._specs, self._providers]
+
+
+def declared_class(spec: ActionSpec | CredentialKindSpec, require: Callable[[object, str], None]) -> Any:
+    """The class that a declaration names, under the name that it declares. ``require`` raises for one of another kind.
+
+    Raises ``RegistrationError`` for one that says another name, and whatever importing it raises.
+    """
+    found: Any = import_path(spec.path) if isinstance(spec.path, str) else spec.path
+    require(found, spec.path_text)
+    if not found.name:
+        found.name = spec.name
+    elif found.name != spec.name:
+        raise RegistrationError(
+            f'{spec.path_text} is declared as "{spec.name}", but its class says "{found.name}". '
+            "Write the same name in both places."
+        )
+    return found

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .rotation import Rotated, rotate
     from .seals import new_key
     from .state import problem_of, seal_problems
-    from .uses import rows_by_credential
+    from .uses import CountedRows, rows_by_credential
     from .writing import save_credential, stand_ins, store
 else:
     __getattr__ = exports(
@@ -23,12 +23,13 @@ else:
             "rotation": ["Rotated", "rotate"],
             "seals": ["new_key"],
             "state": ["problem_of", "seal_problems"],
-            "uses": ["rows_by_credential"],
+            "uses": ["CountedRows", "rows_by_credential"],
             "writing": ["save_credential", "stand_ins", "store"],
         },
     )
 
 __all__ = [
+    "CountedRows",
     "Rotated",
     "get_credential",
     "new_key",

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from django.db.models import Model
-
 from ... import vault
 from ...documents import flows_by_credential
 from ...exceptions import CredentialNotFound
@@ -94,7 +92,7 @@ def _chosen(name: str) -> Sequence[Credential]:
     return chosen
 
 
-def _facts(row: Credential, flows: Sequence[Flow], others: Sequence[Model]) -> dict[str, Any]:
+def _facts(row: Credential, flows: Sequence[Flow], others: Sequence[vault.CountedRows]) -> dict[str, Any]:
     return {
         "name": row.name,
         "kind": row.kind,
@@ -102,10 +100,7 @@ def _facts(row: Credential, flows: Sequence[Flow], others: Sequence[Model]) -> d
         "source": row.source,
         "variables": row.variables,
         "changed_at": iso(row.updated_at),
-        "used_by": [
-            *(flow.slug for flow in flows),
-            *(f"{other._meta.verbose_name} {other}" for other in others),
-        ],
+        "used_by": [*(flow.slug for flow in flows), *map(str, others)],
     }
 
 

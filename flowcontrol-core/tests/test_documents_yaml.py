@@ -30,6 +30,8 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.samp
         "'",
         '"',
         "line\nline",
+        # An escape as the last character, where it is no space either.
+        "line\n\x1b",
         "line\n\n  line\n",
         "x\n",
         " x\ny",

@@ -227,7 +227,7 @@ def _resolve(event: Any) -> Any:
 _BARE = re.compile(r"[^\W\d_](?:[\w ./()+*=<>|%@&^$;~!?\-]|:(?=\S)|,)*", re.UNICODE)
 _WORDS_OF_ANY_YAML = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 _LITERAL = re.compile(
-    r"(?!\s)[^\x00-\x09\x0b-\x1f\x7f-\xa0\ud800-\udfff\u2028\u2029\ufeff\ufffe\uffff]*\S\n?"
+    r"(?!\s)[^\x00-\x09\x0b-\x1f\x7f-\xa0\ud800-\udfff\u2028\u2029\ufeff\ufffe\uffff]*(?<!\s)\n?"
 )
 
 
